@@ -1,0 +1,36 @@
+import { z } from 'zod'
+import { CountersinkError } from './errors.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads a service's settings from an environment. Throws CONFIG_INVALID that names every variable
+ * that is wrong, at once. Empty variables count as not set.
+ */
+export function parseConfig<T extends z.ZodType>(schema: T, environment: Environment): z.output<T> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const parsed = schema.safeParse(given)
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`)
+  throw new CountersinkError(
+    'CONFIG_INVALID',
+    `the settings are not valid:\n${problems.join('\n')}`,
+  )
+}
+
+/** Settings that several services share, by variable name. */
+export const sharedSettings = {
+  KAFKA_BROKERS: z
+    .string('comma-separated host:port of the Kafka brokers')
+    .transform((text) => text.split(',').map((broker) => broker.trim())),
+  DATABASE_URL: z.string('postgres:// URL of the database'),
+  COUNTERSINK_TOPIC: z.string().default('countersink.events'),
+  COUNTERSINK_CONTRACTS: z.string().optional(),
+  HOST: z.string().default('127.0.0.1'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+}
+
+/** A whole number within bounds, from text. */
+export function integer(min: number, max: number, fallback: number): z.ZodType<number, unknown> {
+  return z.coerce.number().int().min(min).max(max).default(fallback)
+}

@@ -1,0 +1,202 @@
+import { readFileSync } from 'node:fs'
+import { parse as parseYaml } from 'yaml'
+import { z } from 'zod'
+import { parseDuration } from './duration.ts'
+import { CountersinkError, messageOf } from './errors.ts'
+
+/** Bounds that hold for every contract. */
+export const CONTRACT_LIMITS = {
+  windowSizesMax: 8,
+  windowSizeMsMin: 1000,
+  breakdownsMax: 16,
+  breakdownDimsMax: 4,
+  countersPerPartitionMax: 1000,
+  seriesPerPartitionMax: 5_000_000,
+  /** How far ahead of the append time an `at` may be: one bad clock must not make all others late. */
+  skewMs: 5 * 60_000,
+  /** Ids live in epoch-aligned buckets of this part of the lateness. */
+  bucketsPerLateness: 8,
+} as const
+
+/** The correctness contract of one counter, in the units the fold works with. */
+export type Contract = {
+  kind: 'sum'
+  latenessMs: number
+  /** Kept sizes in milliseconds, finest first; each is a multiple of the first. */
+  windowSizesMs: readonly number[]
+  positiveOnly: boolean
+  deltaMax: number
+  /** Each breakdown is a list of dim names in sorted order; the total is always kept. */
+  breakdowns: readonly (readonly string[])[]
+  rejectMisrouted: boolean
+  seriesMax: number
+}
+
+export type Contracts = {
+  counters: ReadonlyMap<string, Contract>
+  /** What counters without an entry of their own are counted under; undefined rejects them. */
+  fallback: Contract | undefined
+}
+
+const duration = z.string().transform((text, ctx) => {
+  const ms = parseDuration(text)
+  if (ms !== undefined) return ms
+  ctx.addIssue({ code: 'custom', message: `"${text}" is no duration such as 90s, 15m, 24h or 7d` })
+  return z.NEVER
+})
+
+const dimName = z.string().min(1).max(64)
+
+const contractFields = z.strictObject({
+  kind: z.literal('sum').optional(),
+  lateness: duration.optional(),
+  windows: z.array(duration).min(1).max(CONTRACT_LIMITS.windowSizesMax).optional(),
+  deltas: z.enum(['signed', 'positive']).optional(),
+  maxDelta: z.int().min(1).optional(),
+  breakdowns: z
+    .array(z.array(dimName).min(1).max(CONTRACT_LIMITS.breakdownDimsMax))
+    .max(CONTRACT_LIMITS.breakdownsMax)
+    .optional(),
+  misrouted: z.enum(['count', 'reject']).optional(),
+  maxSeriesPerPartition: z.int().min(1).max(CONTRACT_LIMITS.seriesPerPartitionMax).optional(),
+})
+
+const fileSchema = z.strictObject({
+  defaults: contractFields.optional(),
+  unknownCounters: z.enum(['count', 'reject']).optional(),
+  counters: z.record(z.string().min(1).max(128), contractFields.nullable()).optional(),
+})
+
+type ContractFields = z.infer<typeof contractFields>
+
+export const DEFAULT_CONTRACT: Contract = {
+  kind: 'sum',
+  latenessMs: 24 * 3_600_000,
+  windowSizesMs: [60_000, 3_600_000, 86_400_000],
+  positiveOnly: false,
+  deltaMax: Number.MAX_SAFE_INTEGER,
+  breakdowns: [],
+  rejectMisrouted: false,
+  seriesMax: CONTRACT_LIMITS.seriesPerPartitionMax,
+}
+
+/**
+ * The contracts of a `counters.yaml` text; an empty one counts everything under the default.
+ * Throws CONTRACT_INVALID with every problem and its place in the file.
+ */
+export function parseContracts(text: string): Contracts {
+  let raw: unknown
+  try {
+    raw = parseYaml(text) ?? {}
+  } catch (error) {
+    throw new CountersinkError(
+      'CONTRACT_INVALID',
+      `the contracts are not YAML: ${messageOf(error)}`,
+    )
+  }
+  const parsed = fileSchema.safeParse(raw)
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((i) => `${i.path.join('.') || 'file'}: ${i.message}`)
+    throw new CountersinkError(
+      'CONTRACT_INVALID',
+      `the contracts are not valid: ${problems.join('; ')}`,
+    )
+  }
+  const problems: string[] = []
+  const base = compile('defaults', parsed.data.defaults ?? {}, DEFAULT_CONTRACT, problems)
+  const counters = new Map<string, Contract>()
+  for (const [name, fields] of Object.entries(parsed.data.counters ?? {})) {
+    counters.set(name, compile(`counters.${name}`, fields ?? {}, base, problems))
+  }
+  if (problems.length > 0) {
+    throw new CountersinkError(
+      'CONTRACT_INVALID',
+      `the contracts are not valid: ${problems.join('; ')}`,
+    )
+  }
+  return { counters, fallback: parsed.data.unknownCounters === 'reject' ? undefined : base }
+}
+
+function compile(
+  place: string,
+  fields: ContractFields,
+  base: Contract,
+  problems: string[],
+): Contract {
+  const sizes = [...new Set(fields.windows ?? base.windowSizesMs)].toSorted((a, b) => a - b)
+  const finest = sizes[0]!
+  if (finest < CONTRACT_LIMITS.windowSizeMsMin)
+    problems.push(`${place}.windows: the finest is under 1s`)
+  for (const size of sizes) {
+    if (size % finest !== 0)
+      problems.push(`${place}.windows: each must be a multiple of the finest`)
+  }
+  const breakdowns = (fields.breakdowns ?? base.breakdowns).map((names) => names.toSorted())
+  if (new Set(breakdowns.map((names) => JSON.stringify(names))).size < breakdowns.length) {
+    problems.push(`${place}.breakdowns: the same breakdown twice`)
+  }
+  if (breakdowns.some((names) => new Set(names).size < names.length)) {
+    problems.push(`${place}.breakdowns: the same dim twice in one breakdown`)
+  }
+  return {
+    kind: 'sum',
+    latenessMs: fields.lateness ?? base.latenessMs,
+    windowSizesMs: sizes,
+    positiveOnly: fields.deltas === undefined ? base.positiveOnly : fields.deltas === 'positive',
+    deltaMax: fields.maxDelta ?? base.deltaMax,
+    breakdowns,
+    rejectMisrouted:
+      fields.misrouted === undefined ? base.rejectMisrouted : fields.misrouted === 'reject',
+    seriesMax: fields.maxSeriesPerPartition ?? base.seriesMax,
+  }
+}
+
+/** The contracts of a file, or the default ones when no path is given. */
+export function readContracts(path: string | undefined): Contracts {
+  if (path === undefined) return parseContracts('')
+  try {
+    return parseContracts(readFileSync(path, 'utf8'))
+  } catch (error) {
+    if (error instanceof CountersinkError) throw error
+    throw new CountersinkError('CONFIG_INVALID', `cannot read the contracts: ${messageOf(error)}`)
+  }
+}
+
+export function contractOf(contracts: Contracts, counter: string): Contract | undefined {
+  return contracts.counters.get(counter) ?? contracts.fallback
+}
+
+/** One text for equal contracts whatever their order in the file: what a contract version is known by. */
+export function contractsToJson(contracts: Contracts): string {
+  const counters = [...contracts.counters].toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify({ counters, fallback: contracts.fallback ?? null })
+}
+
+/** The inverse of contractsToJson, for versions that were stored. */
+export function contractsFromJson(text: string): Contracts {
+  const stored = JSON.parse(text) as { counters: [string, Contract][]; fallback: Contract | null }
+  return { counters: new Map(stored.counters), fallback: stored.fallback ?? undefined }
+}
+
+/**
+ * What keeps `next` from following `previous` without a replay, in words; empty when nothing does.
+ * A longer lateness would need ids that are forgotten already, other finest windows sums never kept.
+ */
+export function replayReasons(previous: Contracts, next: Contracts): string[] {
+  const names = new Set([...previous.counters.keys(), ...next.counters.keys()])
+  const pairs = [...names].map(
+    (name) => [name, contractOf(previous, name), contractOf(next, name)] as const,
+  )
+  const reasons: string[] = []
+  for (const [name, before, after] of [
+    ...pairs,
+    ['defaults', previous.fallback, next.fallback] as const,
+  ]) {
+    if (before === undefined || after === undefined) continue
+    if (after.latenessMs > before.latenessMs) reasons.push(`${name}: lateness grows`)
+    if (JSON.stringify(after.windowSizesMs) !== JSON.stringify(before.windowSizesMs)) {
+      reasons.push(`${name}: windows change`)
+    }
+  }
+  return reasons
+}

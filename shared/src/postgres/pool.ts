@@ -1,0 +1,40 @@
+import pg from 'pg'
+import type { Logger } from '../log.ts'
+
+export type PoolOptions = {
+  databaseUrl: string
+  applicationName: string
+  connectionsMax: number
+  /** A statement that takes longer is cancelled by the server. */
+  statementTimeoutMs: number
+  logger: Logger
+}
+
+/**
+ * A bounded pool. A connection that breaks while idle is logged and replaced, never thrown.
+ * bigint columns come as strings: whoever reads one says by Number() or BigInt() what it knows.
+ */
+export function createPool(options: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.databaseUrl,
+    application_name: options.applicationName,
+    max: options.connectionsMax,
+    statement_timeout: options.statementTimeoutMs,
+    connectionTimeoutMillis: 5000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+  })
+  pool.on('error', (error) => options.logger.warn({ err: error }, 'an idle connection broke'))
+  return pool
+}
+
+/** SQLSTATE of a server's error, or the code of a socket's; undefined for anything else. */
+export function sqlState(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+/** The schema of a generation's tables. */
+export function generationSchema(generation: number): string {
+  return `countersink_${generation}`
+}
