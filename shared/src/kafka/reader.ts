@@ -1,0 +1,278 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { backoffMs } from './backoff.ts'
+import { createClusterClient, type ClusterClient } from './cluster-client.ts'
+import type { CorruptBatch, FetchedBatch, RecordBatch } from './fetched-batch.ts'
+import { fetchFrom, type FetchLimits } from './fetcher.ts'
+import type { FetchedPartition, FetchResponse } from './fetch-response.ts'
+import { wantsData, type PartitionState } from './partition-state.ts'
+import {
+  decodeRecordSet,
+  decompressedFetchBytesMax,
+  type DecompressionBudget,
+} from './record-set.ts'
+import { createSignal, type Signal } from './signal.ts'
+
+const metadataRefreshMs = 30_000
+/** At least this between two looks at the metadata, however many fetches ask for one. */
+const metadataPauseMs = 100
+/** While a partition has no room, others are asked with short waits, so that it gets its turn. */
+const shortWaitMsMin = 5
+const shortWaitMsMax = 50
+const failuresBeforeReconnect = 3
+/** Nothing to fetch: look again after this even if nobody wakes the loop. */
+const idleCheckMs = 1_000
+
+const OFFSET_OUT_OF_RANGE = 1
+const CORRUPT_MESSAGE = 2
+
+export type ReaderOptions = FetchLimits & {
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  readonly topic: string
+  readonly logger: Logger
+  states(): Iterable<PartitionState>
+  current(partition: number): PartitionState | undefined
+  /** `state.ready` has been set. */
+  onReady(state: PartitionState): void
+  onOutOfRange(state: PartitionState, offset: number): void
+  /** Called after each look at the metadata. */
+  onPartitionCount(count: number): void
+}
+
+/**
+ * Fetches from every broker that leads a partition of ours, one request at a time each, the next
+ * one under way while the last response is being processed: a partition has at most one response
+ * in its reader's hands and one waiting, so what is held is bounded by two responses' worth.
+ */
+export type Reader = {
+  start(): void
+  /** Something changed that lets a partition be fetched. */
+  wake(): void
+  lastFetchAt(): number
+  stop(): Promise<void>
+}
+
+type Target = {
+  readonly state: PartitionState
+  readonly partition: number
+  readonly offset: number
+  readonly epoch: number
+  /** First in the request: the broker gives it a whole batch, however large. */
+  readonly first: boolean
+}
+
+type Plan = { readonly targets: Target[]; readonly someAreFull: boolean; readonly waitMs: number }
+
+export function createReader(options: ReaderOptions): Reader {
+  const { topic, logger } = options
+  const loops = new Map<number, { wake: Signal; done: Promise<void> }>()
+  const metadataWake = createSignal()
+  const stopping = new AbortController()
+  let client: ClusterClient = createClusterClient(options)
+  let leaders = new Map<number, number>()
+  let metadataDone: Promise<void> | undefined
+  let lastFetchAtMs = 0
+  let rotation = 0
+
+  const isStopped = (): boolean => stopping.signal.aborted
+
+  async function pauseFor(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: stopping.signal }).catch(() => undefined)
+  }
+
+  async function watchMetadata(): Promise<void> {
+    let failures = 0
+    while (!isStopped()) {
+      try {
+        await client.connect([topic])
+        await client.refreshMetadata()
+        leaders = client.leaders(topic)
+        failures = 0
+        startLoops()
+        options.onPartitionCount(leaders.size)
+      } catch (error) {
+        failures++
+        if (isStopped()) return
+        logger.warn({ topic, failures, reason: messageOf(error) }, 'reading metadata failed')
+        reconnect(failures)
+      }
+      await pauseFor(metadataPauseMs)
+      await metadataWake.wait(failures === 0 ? metadataRefreshMs : backoffMs(failures))
+    }
+  }
+
+  function startLoops(): void {
+    for (const nodeId of new Set(leaders.values())) {
+      const loop = loops.get(nodeId)
+      if (loop !== undefined) loop.wake.notify()
+      else if (nodeId >= 0) {
+        const wake = createSignal()
+        loops.set(nodeId, { wake, done: fetchLoop(nodeId, wake) })
+      }
+    }
+  }
+
+  function reconnect(failures: number): void {
+    if (failures % failuresBeforeReconnect !== 0 || isStopped()) return
+    void client.close()
+    client = createClusterClient(options)
+  }
+
+  async function fetchLoop(nodeId: number, wake: Signal): Promise<void> {
+    let failures = 0
+    let shortWaitMs = shortWaitMsMin
+    while (!isStopped()) {
+      const { targets, someAreFull, waitMs } = planFetch(nodeId)
+      if (targets.length === 0) {
+        await wake.wait(waitMs)
+        continue
+      }
+      const maxWaitMs = someAreFull ? Math.min(shortWaitMs, options.maxWaitMs) : options.maxWaitMs
+      try {
+        const response = await fetchFrom(client, nodeId, topic, targets, { ...options, maxWaitMs })
+        if (response.errorCode !== 0) throw new Error(`fetch error ${response.errorCode}`)
+        failures = 0
+        lastFetchAtMs = Date.now()
+        const gained = await accept(response, targets)
+        shortWaitMs = gained ? shortWaitMsMin : Math.min(2 * shortWaitMs, shortWaitMsMax)
+        if (response.throttleMs > 0) await pauseFor(response.throttleMs)
+      } catch (error) {
+        failures++
+        if (isStopped()) return
+        logger.warn({ topic, nodeId, failures, reason: messageOf(error) }, 'fetching failed')
+        reconnect(failures)
+        metadataWake.notify()
+        await pauseFor(backoffMs(failures))
+      }
+    }
+  }
+
+  function planFetch(nodeId: number): Plan {
+    const nowMs = performance.now()
+    const targets: Target[] = []
+    let someAreFull = false
+    let waitMs = idleCheckMs
+    for (const state of options.states()) {
+      const { partition, position: offset, epoch } = state
+      if (offset === undefined || !wantsData(state) || leaders.get(partition) !== nodeId) continue
+      if (state.ready !== undefined) someAreFull = true
+      else if (state.retryAtMs > nowMs) waitMs = Math.min(waitMs, state.retryAtMs - nowMs)
+      else targets.push({ state, partition, offset, epoch, first: false })
+    }
+    return { targets: inTurn(targets), someAreFull, waitMs }
+  }
+
+  /** Who stands first gets the most of a full response, so it is another one each time. */
+  function inTurn(targets: Target[]): Target[] {
+    const cut = targets.findIndex(({ state }) => state.cutAtStart)
+    const start = cut >= 0 ? cut : rotation++ % Math.max(targets.length, 1)
+    const turned = [...targets.slice(start), ...targets.slice(0, start)]
+    return turned.map((target, index) => ({ ...target, first: index === 0 }))
+  }
+
+  async function accept(response: FetchResponse, targets: readonly Target[]): Promise<boolean> {
+    const budget = { bytesLeft: decompressedFetchBytesMax }
+    const byPartition = new Map(targets.map((target) => [target.partition, target]))
+    const accepted = response.partitions.map(async (fetched) => {
+      const target = byPartition.get(fetched.partition)
+      return target !== undefined && (await acceptPartition(target, fetched, budget))
+    })
+    return (await Promise.all(accepted)).includes(true)
+  }
+
+  /** Whether the answer to `target` is still of use. */
+  function isCurrent(target: Target): boolean {
+    const { state, epoch, offset } = target
+    if (options.current(target.partition) !== state || isStopped()) return false
+    return state.epoch === epoch && state.position === offset && wantsData(state)
+  }
+
+  async function acceptPartition(
+    target: Target,
+    fetched: FetchedPartition,
+    budget: DecompressionBudget,
+  ): Promise<boolean> {
+    const { state, offset } = target
+    if (!isCurrent(target)) return false
+    if (fetched.errorCode === OFFSET_OUT_OF_RANGE) {
+      state.stopped = true
+      options.onOutOfRange(state, offset)
+      return false
+    }
+    if (fetched.errorCode === CORRUPT_MESSAGE) {
+      const reason = 'the broker found its own log corrupt here'
+      takeIn(target, fetched, { batches: [], nextOffset: offset, corrupt: { offset, reason } })
+      return true
+    }
+    if (fetched.errorCode !== 0) {
+      retryLater(state, fetched.errorCode)
+      return false
+    }
+    state.failures = 0
+    const decoded = await decodeRecordSet(fetched.records, offset, fetched.aborted, budget)
+    if (!isCurrent(target)) return false
+    state.cutAtStart = decoded.cutAtStart
+    if (decoded.cutAtStart && target.first) {
+      const reason = 'a batch is cut short although it was asked for alone'
+      takeIn(target, fetched, { ...decoded, corrupt: { offset, reason } })
+      return true
+    }
+    return takeIn(target, fetched, decoded)
+  }
+
+  function retryLater(state: PartitionState, errorCode: number): void {
+    const { partition } = state
+    state.failures++
+    state.retryAtMs = performance.now() + backoffMs(state.failures)
+    logger.warn({ topic, partition, errorCode, failures: state.failures }, 'partition not readable')
+    metadataWake.notify()
+  }
+
+  /** Makes what was decoded ready for delivery, unless nothing at all is new in it. */
+  function takeIn(
+    { state, offset, epoch }: Target,
+    { logStartOffset, highWatermark, lastStableOffset }: FetchedPartition,
+    decoded: { batches: RecordBatch[]; nextOffset: number; corrupt?: CorruptBatch },
+  ): boolean {
+    const { partition } = state
+    const { batches, nextOffset, corrupt } = decoded
+    const moved = nextOffset > offset || corrupt !== undefined
+    const endsMoved =
+      state.seenLogStartOffset !== logStartOffset ||
+      state.seenHighWatermark !== highWatermark ||
+      state.seenLastStableOffset !== lastStableOffset
+    if (!moved && !endsMoved) return false
+    state.position = nextOffset
+    state.seenLogStartOffset = logStartOffset
+    state.seenHighWatermark = highWatermark
+    state.seenLastStableOffset = lastStableOffset
+    const isStale = (): boolean => options.current(partition) !== state || state.epoch !== epoch
+    const fetched = { partition, fetchedOffset: offset, nextOffset, batches, isStale }
+    const ends = { logStartOffset, highWatermark, lastStableOffset }
+    const ready: FetchedBatch = { ...fetched, ...ends, ...(corrupt && { corrupt }) }
+    state.ready = ready
+    options.onReady(state)
+    return moved
+  }
+
+  function wakeAll(): void {
+    for (const { wake } of loops.values()) wake.notify()
+  }
+
+  return {
+    start() {
+      metadataDone ??= watchMetadata()
+    },
+    wake: wakeAll,
+    lastFetchAt: () => lastFetchAtMs,
+    async stop() {
+      stopping.abort()
+      metadataWake.notify()
+      wakeAll()
+      await client.close()
+      await Promise.all([metadataDone, ...[...loops.values()].map(({ done }) => done)])
+    },
+  }
+}
