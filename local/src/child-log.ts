@@ -1,0 +1,46 @@
+import {
+  closeSync,
+  copyFileSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  statSync,
+  truncateSync,
+} from 'node:fs'
+import { join } from 'node:path'
+
+/** The size at which a log is set aside; with its predecessor a child keeps at most twice as much. */
+const LOG_BYTES_MAX = 16 * 1024 * 1024
+
+/** The last part of a log, from the start of a line on; empty when there is no log. */
+export function tailOf(path: string, bytesMax: number): string {
+  try {
+    const file = openSync(path, 'r')
+    try {
+      const { size } = fstatSync(file)
+      const buffer = Buffer.alloc(Math.min(bytesMax, size))
+      readSync(file, buffer, 0, buffer.length, size - buffer.length)
+      const text = buffer.toString('utf8')
+      return size > buffer.length ? text.slice(text.indexOf('\n') + 1) : text
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return ''
+  }
+}
+
+/**
+ * Sets logs that grew too large aside as NAME.log.1 and empties them in place: the children keep
+ * their files open for appending, so a renamed one would go on growing. The lines that come between
+ * copy and truncation are lost, which is the price of children that outlive us.
+ */
+export function boundLogs(dir: string, bytesMax = LOG_BYTES_MAX): void {
+  for (const name of readdirSync(dir)) {
+    const path = join(dir, name)
+    if (!name.endsWith('.log') || statSync(path).size <= bytesMax) continue
+    copyFileSync(path, `${path}.1`)
+    truncateSync(path, 0)
+  }
+}

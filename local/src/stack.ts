@@ -1,0 +1,116 @@
+import { mkdirSync, realpathSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileAtomic } from './atomic-file.ts'
+import { BACKEND_NAMES, startBackends, type Backends } from './backends.ts'
+import { createChildRegister } from './child-register.ts'
+import type { StackConfig } from './config.ts'
+import { dataPaths, type DataPaths } from './paths.ts'
+import { aggregatorName, assertPortsFree, LOOPBACK, portLayout } from './ports.ts'
+import type { Report } from './report.ts'
+import { serviceSpec, type ServiceKind } from './service-specs.ts'
+import { createSupervisor } from './supervisor.ts'
+import { ensureTopic } from './topic.ts'
+
+export type Stack = {
+  /** Starts everything and resolves with what `local.env` holds when all of it is ready. */
+  start: () => Promise<Record<string, string>>
+  /** Services first, then what they stand on; each within its bound. Idempotent. */
+  stop: () => Promise<void>
+  killAll: () => void
+}
+
+/**
+ * A dead member's partitions must be counted again within 8 s: 4 s until the group notices, the
+ * rest for joining and loading.
+ */
+const SESSION_TIMEOUT_MS = 4000
+
+type Service = { kind: ServiceKind; name: string; port: number }
+
+/** Makes the directories of a stack and gives their real paths, by which processes are recognised. */
+export function prepareDataDir(dataDir: string): DataPaths {
+  mkdirSync(dataDir, { recursive: true })
+  const paths = dataPaths(realpathSync(dataDir))
+  mkdirSync(paths.logs, { recursive: true })
+  mkdirSync(paths.services, { recursive: true })
+  return paths
+}
+
+/** The whole local stack on a data directory that this process has locked. */
+export function createStack(config: StackConfig, paths: DataPaths, report: Report): Stack {
+  const ports = portLayout(config.portBase, config.aggregatorCount)
+  const register = createChildRegister(paths)
+  const supervisor = createSupervisor({ register, logsDir: paths.logs, say: report.line })
+  const stopping = new AbortController()
+  const { signal } = stopping
+  let backends: Backends | undefined
+
+  const services: Service[] = [
+    ...ports.aggregators.map((port, index): Service => {
+      return { kind: 'aggregator', name: aggregatorName(index), port }
+    }),
+    { kind: 'query-api', name: 'query-api', port: ports.queryApi },
+    { kind: 'gateway', name: 'gateway', port: ports.gateway },
+  ]
+
+  async function start(): Promise<Record<string, string>> {
+    // Whoever finds the file must find a stack that is up.
+    rmSync(paths.localEnv, { force: true })
+    await assertPortsFree(new Map(services.map(({ name, port }) => [name, port])))
+    backends = await startBackends({ config, paths, ports, supervisor, report, signal })
+    signal.throwIfAborted()
+    await ensureTopic(backends.kafkaBrokers, config.topic, config.partitions, report.line)
+    signal.throwIfAborted()
+    const connections = connectionsOf(backends, config)
+    await Promise.all(services.map((service) => startService(service, connections)))
+    signal.throwIfAborted()
+    const localEnv = {
+      ...connections,
+      COUNTERSINK_API: `http://${LOOPBACK}:${ports.queryApi}`,
+      COUNTERSINK_GATEWAY: `http://${LOOPBACK}:${ports.gateway}`,
+    }
+    const lines = Object.entries(localEnv).map(([name, value]) => `${name}=${value}\n`)
+    // The database's password is in it.
+    writeFileAtomic(paths.localEnv, lines.join(''), 0o600)
+    return localEnv
+  }
+
+  async function startService(service: Service, env: Record<string, string>): Promise<void> {
+    const spec = serviceSpec({
+      ...service,
+      cwd: paths.services,
+      logPath: join(paths.logs, `${service.name}.log`),
+      env: {
+        ...config.environment,
+        ...env,
+        COUNTERSINK_CONTRACTS: config.contractsFile,
+        COUNTERSINK_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
+      },
+    })
+    await report.step(
+      service.name,
+      supervisor.add(spec).then(() => `on port ${service.port}`),
+    )
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort()
+    rmSync(paths.localEnv, { force: true })
+    await supervisor.stop(new Set(services.map((service) => service.name)))
+    await supervisor.stop(BACKEND_NAMES)
+    await supervisor.stop()
+    await backends?.stop()
+  }
+
+  return { start, stop, killAll: supervisor.killAll }
+}
+
+function connectionsOf(backends: Backends, config: StackConfig): Record<string, string> {
+  return {
+    KAFKA_BROKERS: backends.kafkaBrokers,
+    DATABASE_URL: backends.databaseUrl,
+    ...(backends.redisUrl && { REDIS_URL: backends.redisUrl }),
+    COUNTERSINK_TOPIC: config.topic,
+    ...(config.contractsFile && { COUNTERSINK_CONTRACTS: config.contractsFile }),
+  }
+}
