@@ -41,6 +41,10 @@ begin
     start bigint not null,
     next bigint not null,
     floor bigint not null,
+    -- The commits from here on may hold ids that are still remembered.
+    ids_floor bigint not null,
+    -- Counts the commits, also those that only write pages: the third part of the compare-and-set.
+    revision bigint not null default 0,
     token uuid,
     owner text,
     seen_at timestamptz not null default now(),
@@ -56,7 +60,7 @@ begin
     late bigint not null default 0,
     invalid bigint not null default 0,
     misrouted bigint not null default 0,
-    check (floor <= next),
+    check (floor <= next and ids_floor <= next),
     check (read = applied + duplicate + conflict + late + invalid)
   ) with (fillfactor = 20);
 

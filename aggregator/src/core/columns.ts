@@ -1,0 +1,54 @@
+/** Events decoded before they are folded: the columns stay in the processor's cache. */
+export const COLUMNS_CAPACITY = 4096
+const BREAKDOWNS_INITIAL = 4096
+
+/**
+ * A batch of events as columns. Decoding writes into them, folding reads them; one set is used
+ * again and again, so an event costs no object. Event i has:
+ *
+ * | column | unit |
+ * |---|---|
+ * | offset, index | its record's offset; its place within the record |
+ * | reason | 0 for a valid event, else 1 + place in INVALID_REASONS; then only offset, index and value hold |
+ * | counter | ordinal of its counter in the partition |
+ * | slot | of its total series |
+ * | at | epoch milliseconds |
+ * | delta | a safe integer |
+ * | ids | four words: 96 bits of identity, 32 of payload |
+ * | misrouted | 1 when its record is not in the partition its key belongs to |
+ * | valueStart, valueEnd | its record's value inside `records`, -1 for null |
+ * | breakdowns | slots of its further series, `breakdownSlots[breakdownEnd[i - 1], breakdownEnd[i])` |
+ */
+export class Columns {
+  count = 0
+  records: Uint8Array = new Uint8Array(0)
+  readonly offset = new Float64Array(COLUMNS_CAPACITY)
+  readonly index = new Int32Array(COLUMNS_CAPACITY)
+  readonly reason = new Uint8Array(COLUMNS_CAPACITY)
+  readonly counter = new Int32Array(COLUMNS_CAPACITY)
+  readonly slot = new Int32Array(COLUMNS_CAPACITY)
+  readonly at = new Float64Array(COLUMNS_CAPACITY)
+  readonly delta = new Float64Array(COLUMNS_CAPACITY)
+  readonly ids = new Int32Array(4 * COLUMNS_CAPACITY)
+  readonly misrouted = new Uint8Array(COLUMNS_CAPACITY)
+  readonly valueStart = new Int32Array(COLUMNS_CAPACITY)
+  readonly valueEnd = new Int32Array(COLUMNS_CAPACITY)
+  readonly breakdownEnd = new Int32Array(COLUMNS_CAPACITY)
+  breakdownSlots = new Int32Array(BREAKDOWNS_INITIAL)
+  breakdownCount = 0
+
+  clear(records: Uint8Array): void {
+    this.count = 0
+    this.breakdownCount = 0
+    this.records = records
+  }
+
+  addBreakdown(slot: number): void {
+    if (this.breakdownCount === this.breakdownSlots.length) {
+      const larger = new Int32Array(this.breakdownSlots.length * 2)
+      larger.set(this.breakdownSlots)
+      this.breakdownSlots = larger
+    }
+    this.breakdownSlots[this.breakdownCount++] = slot
+  }
+}

@@ -1,0 +1,170 @@
+import type { Contracts } from '@countersink/shared/contracts'
+import { DEFAULT_CONTRACT } from '@countersink/shared/contracts'
+import { readOutcomes } from '@countersink/shared/outcomes'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Oracle, type OracleEvent, seriesName } from '../../../test/oracle/oracle.ts'
+import { Columns } from './columns.ts'
+import { createFields, type Fields } from './fields.ts'
+import { fold } from './fold.ts'
+import { hashKeyOf } from './keyed-hash.ts'
+import { PartitionState } from './partition-state.ts'
+import { parseSeriesName } from './series-dictionary.ts'
+
+const LATENESS_MS = 8000
+const SIZES_MS = [1000, 5000]
+const BREAKDOWNS = [['a'], ['a', 'b']]
+const CONTRACTS: Contracts = {
+  counters: new Map(),
+  fallback: {
+    ...DEFAULT_CONTRACT,
+    latenessMs: LATENESS_MS,
+    windowSizesMs: SIZES_MS,
+    breakdowns: BREAKDOWNS,
+  },
+}
+
+/** Events with few ids, keys and times, so that duplicates, conflicts and late ones are common. */
+const event = fc.record({
+  id: fc.integer({ min: 0, max: 30 }).map((n) => `i${n}`),
+  counter: fc.constantFrom('views', 'likes'),
+  key: fc.constantFrom('k1', 'k2', 'k3'),
+  delta: fc.oneof(fc.constantFrom(1, -2, 0), fc.maxSafeInteger()),
+  at: fc.integer({ min: 0, max: 30_000 }),
+  dims: fc.constantFrom({}, { a: 'x' }, { b: 'y', a: 'x' }, { a: 'z', b: 'y' }),
+})
+const log = fc.array(event, { maxLength: 200 })
+
+function newState(): PartitionState {
+  return new PartitionState({
+    partition: 0,
+    partitions: 1,
+    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
+    contracts: CONTRACTS,
+    next: 0,
+    appendMax: 0,
+  })
+}
+
+function fieldsOf(event: OracleEvent): Fields {
+  const fields = createFields()
+  const parts: Buffer[] = []
+  let length = 0
+  const put = (text: string): [number, number] => {
+    const bytes = Buffer.from(text)
+    parts.push(bytes)
+    length += bytes.length
+    return [length - bytes.length, length]
+  }
+  ;[fields.idStart, fields.idEnd] = put(event.id)
+  ;[fields.counterStart, fields.counterEnd] = put(event.counter)
+  ;[fields.keyStart, fields.keyEnd] = put(event.key)
+  for (const [name, value] of Object.entries(event.dims ?? {})) {
+    fields.dims.set([...put(name), ...put(value)], 4 * fields.dimCount++)
+  }
+  fields.delta = event.delta
+  fields.at = event.at
+  fields.bytes = Buffer.concat(parts)
+  return fields
+}
+
+const APPEND_TIME = 20_000
+
+function foldBatch(state: PartitionState, events: readonly OracleEvent[]): void {
+  const columns = new Columns()
+  columns.clear(new Uint8Array(0))
+  state.appendMax = Math.max(state.appendMax, APPEND_TIME - 300_000)
+  for (const one of events) {
+    const row = columns.count
+    columns.offset[row] = state.next++
+    columns.valueStart[row] = -1
+    state.interner.append(fieldsOf(one), state.appendMax, columns)
+  }
+  fold(state, columns)
+}
+
+function seal(state: PartitionState): void {
+  state.dirt.absorb(state.open, state.first, state.counters.list)
+  state.open.clear()
+  state.first = state.next
+}
+
+/** All sums that a state holds in pages and dirt, by the oracle's names. */
+function sumsOf(state: PartitionState): Map<string, bigint> {
+  const sums = new Map<string, bigint>()
+  for (const pages of [state.dirt.cache, state.dirt.sums]) {
+    for (let block = pages.oldest; block >= 0; block = pages.after(block)) {
+      const { counter, size, start } = pages.familyOf(block)
+      const { name: counterName, dictionary } = state.counters.list[counter]!
+      for (let index = 0; index < 128; index++) {
+        if (!pages.isTouched(block, index)) continue
+        const { key, dims } = parseSeriesName(dictionary.name(pages.pageOf(block) * 128 + index))
+        const series = seriesName(counterName, key, dims)
+        const name = size === 0 ? series : `${series} ${size} ${start}`
+        sums.set(name, (sums.get(name) ?? 0n) + pages.sum(block, index))
+      }
+    }
+  }
+  return sums
+}
+
+function oracleOf(events: readonly OracleEvent[]): Oracle {
+  const oracle = new Oracle({
+    latenessMs: LATENESS_MS,
+    windowSizesMs: SIZES_MS,
+    breakdowns: BREAKDOWNS,
+    skewMs: 300_000,
+  })
+  for (const one of events) oracle.apply(one, APPEND_TIME - 300_000)
+  return oracle
+}
+
+function outcomesOf(state: PartitionState, count: number): string[] {
+  const outcomes = Array.from({ length: count }, () => 'applied')
+  for (const entry of readOutcomes(state.ledger.outcomes.take(), 0)) {
+    outcomes[entry.offset] = entry.outcome
+  }
+  return outcomes
+}
+
+test('I1, I5, I6: outcomes and sums equal an oracle that shares no code', () => {
+  fc.assert(
+    fc.property(log, (events) => {
+      const state = newState()
+      foldBatch(state, events)
+      seal(state)
+      const oracle = oracleOf(events)
+      expect(outcomesOf(state, events.length)).toEqual(oracle.outcomes)
+      const { ledger } = state
+      expect(ledger.read).toBe(events.length)
+      expect(ledger.applied).toBe(oracle.count('applied'))
+      expect(sumsOf(state)).toEqual(new Map([...oracle.totals, ...oracle.windows]))
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('I2, I13: any split into batches and commits, and any order of page writes, gives the same', () => {
+  const cuts = fc.array(fc.tuple(fc.integer({ min: 1, max: 40 }), fc.boolean(), fc.nat(6)))
+  fc.assert(
+    fc.property(log, cuts, (events, splits) => {
+      const state = newState()
+      let at = 0
+      for (const [length, sealed, pages] of [...splits, [events.length + 1, true, 0] as const]) {
+        foldBatch(state, events.slice(at, at + length))
+        at += length
+        if (!sealed) continue
+        seal(state)
+        for (const block of state.dirt.oldest(pages)) state.dirt.clean(block, state.next)
+        expect(state.dirt.floor(state.next)).toBeLessThanOrEqual(state.next)
+      }
+      const oracle = oracleOf(events)
+      expect(outcomesOf(state, events.length)).toEqual(oracle.outcomes)
+      expect(sumsOf(state)).toEqual(new Map([...oracle.totals, ...oracle.windows]))
+      const dirty = [...state.dirt.oldest(1e6)]
+      const entries = dirty.reduce((sum, block) => sum + state.dirt.sums.countTouched(block), 0)
+      expect(state.dirt.entries).toBe(entries)
+    }),
+    { numRuns: 500 },
+  )
+})

@@ -1,0 +1,61 @@
+import type { Contracts } from '@countersink/shared/contracts'
+import { CounterStates } from './counter-states.ts'
+import { Dirt } from './dirt.ts'
+import { type IdBucket, IdMemory } from './id-memory.ts'
+import { Interner } from './interner.ts'
+import type { HashKey } from './keyed-hash.ts'
+import { Ledger } from './ledger.ts'
+import { PagedSums } from './paged-sums.ts'
+
+/** What a partition's state needs to be made. */
+export type PartitionSettings = {
+  partition: number
+  /** How many partitions the topic has: decides what is misrouted. */
+  partitions: number
+  hashKey: HashKey
+  contracts: Contracts
+  /** The offset up to which everything is folded already. */
+  next: number
+  appendMax: number
+}
+
+/**
+ * All that the fold of one partition knows. `open` and `ledger` hold what was folded since the last
+ * seal; the rest is the state proper. It only ever moves forward: a partition whose commit is fenced
+ * drops its state and loads it again.
+ */
+export class PartitionState {
+  readonly partition: number
+  readonly counters: CounterStates
+  readonly interner: Interner
+  readonly ids = new IdMemory()
+  /** Per-window deltas of the next commit, at the finest sizes. */
+  readonly open = new PagedSums()
+  readonly ledger = new Ledger()
+  /** What is sealed and not in its page yet, and the pages known. */
+  readonly dirt = new Dirt()
+  /** The first offset that is not sealed. */
+  first: number
+  /** The first offset that is not folded. */
+  next: number
+  /** Largest append time folded so far, epoch milliseconds. */
+  appendMax: number
+  /** The bucket that the last id of a counter went to, by ordinal: the next one mostly goes there too. */
+  readonly buckets: (IdBucket | undefined)[] = []
+
+  constructor(settings: PartitionSettings) {
+    const { partition, partitions, hashKey, contracts } = settings
+    this.partition = partition
+    this.counters = new CounterStates(hashKey, contracts)
+    this.interner = new Interner(hashKey, this.counters, partition, partitions)
+    this.first = settings.next
+    this.next = settings.next
+    this.appendMax = settings.appendMax
+    this.ledger.reset(settings.next)
+  }
+
+  /** True when there is something to commit. */
+  get isMoved(): boolean {
+    return this.next > this.first
+  }
+}

@@ -1,0 +1,168 @@
+import { absorbBytes, beginHash, type HashKey, tableHash, viewOf } from './keyed-hash.ts'
+
+const ENTRY_WORDS = 8
+const HASH = 0
+const OFFSET = 1
+const LENGTH = 2
+const FLAGS = 3
+const STATE = 4
+
+const SERIES_INITIAL = 64
+const ARENA_BYTES_INITIAL = 1024
+/** An index at most this full keeps a look-up at about one and a half probes. */
+const LOAD_MAX = 0.6
+
+/** The record that brought a series was not in the partition its record key belongs to. */
+export const MISROUTED = 1
+
+/**
+ * The slots of one counter in one partition: series name -> slot, dealt densely in the order of
+ * first sight. A name is the key's UTF-8, for a breakdown followed by NUL name NUL value for each
+ * of its dims (keys and dims hold no NUL). Exact: bytes are compared, the hash is the way there.
+ *
+ * A slot's entry is eight words in one row, half a cache line: table hash, arena offset, length,
+ * flags, and the keyed hash state after (counter, key), with which an id's hash goes on.
+ */
+export class SeriesDictionary {
+  readonly #hashKey: HashKey
+  readonly #counterView: DataView
+  #index = new Int32Array(2 * SERIES_INITIAL)
+  #entries = new Int32Array(ENTRY_WORDS * SERIES_INITIAL)
+  #arena = new Uint8Array(ARENA_BYTES_INITIAL)
+  #arenaLength = 0
+  #size = 0
+
+  constructor(hashKey: HashKey, counter: Uint8Array) {
+    this.#hashKey = hashKey
+    this.#counterView = viewOf(counter)
+  }
+
+  /** How many slots are dealt: they are 0 to size - 1. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Bytes allocated for all series. */
+  get byteLength(): number {
+    return this.#index.byteLength + this.#entries.byteLength + this.#arena.byteLength
+  }
+
+  /** The rows that hold the hash states; see stateAt. Replaced when the dictionary grows. */
+  get states(): Int32Array {
+    return this.#entries
+  }
+
+  stateAt(slot: number): number {
+    return slot * ENTRY_WORDS + STATE
+  }
+
+  flags(slot: number): number {
+    return this.#entries[slot * ENTRY_WORDS + FLAGS]!
+  }
+
+  /** The slot of the name `bytes[start, end)`, or -1. `view` is over the same bytes. */
+  find(bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    const hash = tableHash(this.#hashKey[0]!, view, start, end)
+    const mask = this.#index.length - 1
+    const length = end - start
+    for (let at = hash & mask; ; at = (at + 1) & mask) {
+      const slot = this.#index[at]! - 1
+      if (slot < 0) return -1
+      const entry = slot * ENTRY_WORDS
+      if (
+        this.#entries[entry] === hash &&
+        this.#entries[entry + LENGTH] === length &&
+        this.#sameBytes(this.#entries[entry + OFFSET]!, bytes, start, length)
+      ) {
+        return slot
+      }
+    }
+  }
+
+  /**
+   * Deals the next slot to a name that `find` did not find. Its first `keyLength` bytes are the key.
+   */
+  deal(bytes: Uint8Array, start: number, end: number, keyLength: number, flags: number): number {
+    if ((this.#size + 1) * ENTRY_WORDS > this.#entries.length) this.#growEntries()
+    if (this.#size + 1 > this.#index.length * LOAD_MAX) this.#growIndex()
+    const offset = this.#store(bytes, start, end)
+    const slot = this.#size++
+    const entry = slot * ENTRY_WORDS
+    const view = viewOf(this.#arena)
+    const hash = tableHash(this.#hashKey[0]!, view, offset, offset + end - start)
+    this.#entries[entry + HASH] = hash
+    this.#entries[entry + OFFSET] = offset
+    this.#entries[entry + LENGTH] = end - start
+    this.#entries[entry + FLAGS] = flags
+    beginHash(this.#hashKey, this.#entries, entry + STATE)
+    absorbBytes(this.#entries, entry + STATE, this.#counterView, 0, this.#counterView.byteLength)
+    absorbBytes(this.#entries, entry + STATE, view, offset, offset + keyLength)
+    this.#link(slot, hash)
+    return slot
+  }
+
+  /** The name of a slot, a view that holds until the next deal. */
+  name(slot: number): Uint8Array {
+    const entry = slot * ENTRY_WORDS
+    const offset = this.#entries[entry + OFFSET]!
+    return this.#arena.subarray(offset, offset + this.#entries[entry + LENGTH]!)
+  }
+
+  #sameBytes(offset: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const arena = this.#arena
+    for (let i = 0; i < length; i++) {
+      if (arena[offset + i] !== bytes[start + i]) return false
+    }
+    return true
+  }
+
+  #store(bytes: Uint8Array, start: number, end: number): number {
+    const needed = this.#arenaLength + end - start
+    if (needed > this.#arena.length) {
+      const arena = new Uint8Array(Math.max(needed, Math.ceil(this.#arena.length * 1.5)))
+      arena.set(this.#arena.subarray(0, this.#arenaLength))
+      this.#arena = arena
+    }
+    const offset = this.#arenaLength
+    for (let i = start; i < end; i++) this.#arena[this.#arenaLength++] = bytes[i]!
+    return offset
+  }
+
+  #growEntries(): void {
+    const entries = new Int32Array(
+      Math.ceil((this.#entries.length / ENTRY_WORDS) * 1.5) * ENTRY_WORDS,
+    )
+    entries.set(this.#entries)
+    this.#entries = entries
+  }
+
+  #growIndex(): void {
+    this.#index = new Int32Array(this.#index.length * 2)
+    for (let slot = 0; slot < this.#size; slot++) {
+      this.#link(slot, this.#entries[slot * ENTRY_WORDS + HASH]!)
+    }
+  }
+
+  #link(slot: number, hash: number): void {
+    const mask = this.#index.length - 1
+    let at = hash & mask
+    while (this.#index[at] !== 0) at = (at + 1) & mask
+    this.#index[at] = slot + 1
+  }
+}
+
+/** Takes a series name apart again: the key, and the dims of a breakdown. */
+export function parseSeriesName(name: Uint8Array): { key: string; dims: Record<string, string> } {
+  const [key, ...parts] = Buffer.from(name).toString().split('\u0000') as [string, ...string[]]
+  const dims = new Map<string, string>()
+  for (let i = 0; i + 1 < parts.length; i += 2) dims.set(parts[i]!, parts[i + 1]!)
+  return { key, dims: Object.fromEntries(dims) }
+}
+
+/** The name under which a stored series is found again; dims in the order of their names. */
+export function formatSeriesName(key: string, dims: Readonly<Record<string, string>>): Buffer {
+  const parts = Object.keys(dims)
+    .toSorted()
+    .flatMap((name) => [name, dims[name]!])
+  return Buffer.from([key, ...parts].join('\u0000'))
+}
