@@ -69,27 +69,21 @@ export async function ownServers(options: { advertisedKafka?: string } = {}): Pr
 async function startOwnServers(advertised?: string): Promise<OwnServers> {
   const dir = await mkdtemp(join(tmpdir(), 'countersink-test-'))
   const options = { dir, environment: processEnvironment() }
-  const [kafka, postgres] = await Promise.allSettled([
-    startKafka({ ...options, ...(advertised && { advertised }) }),
-    startPostgres(options),
-  ])
+  const kafkaStart = startKafka({ ...options, ...(advertised && { advertised }) })
+  const postgresStart = startPostgres(options)
   const stop = async (): Promise<void> => {
-    const running = [kafka, postgres].map((result) => result.status === 'fulfilled' && result.value)
-    await Promise.all(running.map((server) => server && server.stop()))
+    const started = await Promise.allSettled([kafkaStart, postgresStart])
+    for (const one of started) if (one.status === 'fulfilled') await one.value.stop()
     await rm(dir, { recursive: true, force: true })
   }
-  if (kafka.status === 'fulfilled' && postgres.status === 'fulfilled') {
-    return {
-      kafka: kafka.value,
-      postgres: postgres.value,
-      brokers: kafka.value.brokers,
-      adminUrl: postgres.value.databaseUrl('postgres'),
-      dir,
-      stop,
-    }
+  try {
+    const [kafka, postgres] = await Promise.all([kafkaStart, postgresStart])
+    const adminUrl = postgres.databaseUrl('postgres')
+    return { kafka, postgres, brokers: kafka.brokers, adminUrl, dir, stop }
+  } catch (error) {
+    await stop()
+    throw error
   }
-  await stop()
-  throw kafka.status === 'rejected' ? kafka.reason : (postgres as PromiseRejectedResult).reason
 }
 
 async function startContainers(): Promise<RunningServers> {

@@ -29,6 +29,13 @@ const SUPERUSER = 'countersink'
 const PASSWORD_FILE = 'countersink-password'
 const READY_MS_MAX = 60_000
 const STOP_MS_MAX = 12_000
+/** The same bytes sort the same everywhere, whatever locales the machine has. */
+export const INITDB_LOCALE = [
+  '--encoding=UTF8',
+  '--locale-provider=builtin',
+  '--builtin-locale=C.UTF-8',
+  '--locale=C',
+] as const
 const INITDB_MS_MAX = 60_000
 const LOG_TAIL_BYTES = 2000
 /** How long the backends of a killed server may take to notice before they are killed too. */
@@ -88,11 +95,11 @@ async function initCluster(
   await writeFile(passwordFile, `${randomBytes(18).toString('base64url')}\n`, { mode: 0o600 })
   if (user) await chown(passwordFile, user.uid, user.gid)
   const args = [
-    ...['-D', user && process.platform === 'linux' ? BY_WORKING_DIRECTORY : part],
-    ...['--username', SUPERUSER, '--auth', 'scram-sha-256', '--pwfile', '/dev/stdin'],
-    // The same bytes sort the same everywhere, whatever locales the machine has.
-    ...['--encoding', 'UTF8', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8'],
-    ...['--locale', 'C'],
+    `--pgdata=${user && process.platform === 'linux' ? BY_WORKING_DIRECTORY : part}`,
+    `--username=${SUPERUSER}`,
+    '--auth=scram-sha-256',
+    '--pwfile=/dev/stdin',
+    ...INITDB_LOCALE,
   ]
   await runInitdb(binaries.initdb, args, passwordFile, options, { cwd: part, ...user })
   await rename(passwordFile, join(part, PASSWORD_FILE))
