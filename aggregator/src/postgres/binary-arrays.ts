@@ -79,7 +79,7 @@ export function writeInt8Array(
 }
 
 /** As writeInt8Array, for sums that leave the safe integers. */
-export function writeInt8BigArray(
+export function writeBigInt8Array(
   view: DataView,
   position: number,
   values: ArrayLike<bigint>,
@@ -132,13 +132,13 @@ export function int8ArrayParameter(values: Float64Array, start = 0, end = values
 }
 
 /** `values[start, end)` as a parameter of type int8[]. */
-export function int8BigArrayParameter(
+export function bigInt8ArrayParameter(
   values: ArrayLike<bigint>,
   start = 0,
   end = values.length,
 ): Buffer {
   const buffer = Buffer.allocUnsafeSlow(arrayBytes(end - start, 8))
-  writeInt8BigArray(viewOf(buffer), 0, values, start, end)
+  writeBigInt8Array(viewOf(buffer), 0, values, start, end)
   return buffer
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import {
   int4ArrayParameter,
   int8ArrayParameter,
-  int8BigArrayParameter,
+  bigInt8ArrayParameter,
   textArrayParameter,
   uuidArrayParameter,
 } from './binary-arrays.ts'
@@ -30,7 +30,7 @@ describe('CopyWriter writes', () => {
       writer.int2(-2)
       writer.int4(258)
       writer.int8(-1)
-      writer.int8Big(-(2n ** 63n))
+      writer.bigInt8(-(2n ** 63n))
       writer.text('é€')
       writer.bytea(Buffer.from([9, 8, 7, 6]), 1, 3)
       writer.uuid('00112233-4455-6677-8899-AABBCCDDEEFF')
@@ -63,7 +63,7 @@ describe('CopyWriter writes', () => {
     expect(body((writer) => writer.int8Array(Float64Array.of(7, -2, 7), 1, 2))).toBe(
       '00000020' + '000000010000000000000014' + '0000000100000001' + '00000008fffffffffffffffe',
     )
-    expect(body((writer) => writer.int8BigArray(BigInt64Array.of(7n, -2n, 7n), 1, 2))).toBe(
+    expect(body((writer) => writer.bigInt8Array(BigInt64Array.of(7n, -2n, 7n), 1, 2))).toBe(
       '00000020' + '000000010000000000000014' + '0000000100000001' + '00000008fffffffffffffffe',
     )
   })
@@ -107,7 +107,7 @@ test('int8 halves hold every safe integer', () => {
   for (let bit = 0; bit < 53; bit++) values.push(2 ** bit, -(2 ** bit), 2 ** bit - 1, 1 - 2 ** bit)
   values.push(Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER)
   const exact = BigInt64Array.from(values.map((value) => BigInt(value)))
-  expect(int8ArrayParameter(Float64Array.from(values))).toEqual(int8BigArrayParameter(exact))
+  expect(int8ArrayParameter(Float64Array.from(values))).toEqual(bigInt8ArrayParameter(exact))
 })
 
 test('parameters are the arrays without a length before them', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import {
   arrayBytes,
   viewOf,
-  writeInt8BigArray,
+  writeBigInt8Array,
   writeInt2Array,
   writeInt4Array,
   writeInt8,
@@ -92,7 +92,7 @@ export class CopyWriter {
     writeInt8(this.#view, position + 4, value)
   }
 
-  int8Big(value: bigint): void {
+  bigInt8(value: bigint): void {
     const position = this.#reserve(12)
     this.#view.setInt32(position, 8)
     this.#view.setBigInt64(position + 4, value)
@@ -146,9 +146,9 @@ export class CopyWriter {
     writeInt8Array(this.#view, position, values, start, end)
   }
 
-  int8BigArray(values: ArrayLike<bigint>, start = 0, end = values.length): void {
+  bigInt8Array(values: ArrayLike<bigint>, start = 0, end = values.length): void {
     const position = this.#reserveArray(arrayBytes(end - start, 8))
-    writeInt8BigArray(this.#view, position, values, start, end)
+    writeBigInt8Array(this.#view, position, values, start, end)
   }
 
   /** Ends the file and gives it: a view that is valid until the next begin(). */
