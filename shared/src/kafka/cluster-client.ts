@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import Cluster from 'kafkajs/src/cluster/index.js'
-import createSocketFactory from 'kafkajs/src/network/socketFactory.js'
 import type { BrokerHandle, KafkajsLogger } from 'kafkajs/internals'
 import { CountersinkError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { connectFramed } from './framed-socket.ts'
 
 /** A broker that does not answer a plain request within this is taken to be gone. */
 const requestTimeoutMs = 5_000
@@ -30,6 +30,8 @@ export type ClusterClient = {
   broker(nodeId: number): Promise<BrokerHandle>
   controller(): Promise<BrokerHandle>
   coordinator(groupId: string): Promise<BrokerHandle>
+  /** A producer id that nobody has had; its epoch is 0. */
+  newProducerId(): Promise<bigint>
   /** Cuts all connections of that broker; the next use makes new ones. */
   cut(broker: BrokerHandle, reason: string): void
   /** Ends every connection within closeTimeoutMs, whatever the brokers do. */
@@ -39,7 +41,7 @@ export type ClusterClient = {
 export function createClusterClient(options: ClusterOptions): ClusterClient {
   const cluster = new Cluster({
     logger: adaptLogger(options.logger),
-    socketFactory: createSocketFactory(),
+    socketFactory: ({ host, port, onConnect }) => connectFramed(host, port, onConnect),
     brokers: [...options.brokers],
     clientId: options.clientId,
     connectionTimeout: connectTimeoutMs,
@@ -88,6 +90,12 @@ export function createClusterClient(options: ClusterOptions): ClusterClient {
       await cluster.connect()
       await cluster.refreshMetadataIfNecessary()
       return await cluster.findGroupCoordinator({ groupId })
+    },
+    async newProducerId() {
+      assertOpen()
+      const broker = await cluster.findControllerBroker()
+      const { producerId } = await broker.initProducerId({ transactionTimeout: requestTimeoutMs })
+      return BigInt(producerId.toString())
     },
     cut(broker, reason) {
       for (const connection of broker.connectionPool.pool) {

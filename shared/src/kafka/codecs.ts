@@ -1,6 +1,13 @@
 import { promisify } from 'node:util'
-import { gunzip, gunzipSync, zstdDecompress, zstdDecompressSync } from 'node:zlib'
-import { decompressFrame, decompressFrameSync } from 'lz4-napi'
+import {
+  gunzip,
+  gunzipSync,
+  gzip,
+  zstdCompress,
+  zstdDecompress,
+  zstdDecompressSync,
+} from 'node:zlib'
+import { compressFrame, decompressFrame, decompressFrameSync } from 'lz4-napi'
 import { uncompress, uncompressSync } from 'snappy'
 
 /** What one record batch may grow to: beyond it, it is taken for a decompression bomb. */
@@ -15,7 +22,9 @@ const CODEC_SNAPPY = 2
 const CODEC_LZ4 = 3
 const CODEC_ZSTD = 4
 
+const gzipAsync = promisify(gzip)
 const gunzipAsync = promisify(gunzip)
+const zstdCompressAsync = promisify(zstdCompress)
 const zstdDecompressAsync = promisify(zstdDecompress)
 
 /**
@@ -134,4 +143,23 @@ function assertLz4FrameFits(data: Buffer, bytesMax: number): void {
 
 function tooLarge(bytesMax: number): Error {
   return new Error(`the batch would decompress to more than ${bytesMax} bytes`)
+}
+
+export type Compression = 'none' | 'gzip' | 'lz4' | 'zstd'
+
+/** Compresses a records section; gives the codec's number for the batch's attributes as well. */
+export async function compress(
+  compression: Compression,
+  data: Buffer,
+): Promise<{ codec: number; data: Buffer }> {
+  switch (compression) {
+    case 'none':
+      return { codec: CODEC_NONE, data }
+    case 'gzip':
+      return { codec: CODEC_GZIP, data: await gzipAsync(data) }
+    case 'lz4':
+      return { codec: CODEC_LZ4, data: await compressFrame(data) }
+    case 'zstd':
+      return { codec: CODEC_ZSTD, data: await zstdCompressAsync(data) }
+  }
 }

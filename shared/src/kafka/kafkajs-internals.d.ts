@@ -4,11 +4,12 @@
  */
 
 declare module 'kafkajs/src/cluster/index.js' {
+  import type { Socket } from 'node:net'
   import type { BrokerHandle, KafkajsLogger } from 'kafkajs/internals'
   export default class Cluster {
     constructor(options: {
       logger: KafkajsLogger
-      socketFactory: unknown
+      socketFactory(options: { host: string; port: number; onConnect: () => void }): Socket
       brokers: string[]
       clientId: string
       connectionTimeout: number
@@ -37,10 +38,6 @@ declare module 'kafkajs/src/cluster/index.js' {
     findGroupCoordinator(options: { groupId: string }): Promise<BrokerHandle>
     findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
   }
-}
-
-declare module 'kafkajs/src/network/socketFactory.js' {
-  export default function createSocketFactory(): unknown
 }
 
 declare module 'kafkajs/src/protocol/requests/fetch/index.js' {
@@ -125,6 +122,10 @@ declare module 'kafkajs/internals' {
       send(request: ProtocolRequest): Promise<unknown>
     }
     disconnect(): Promise<void>
+    initProducerId(options: { transactionTimeout: number }): Promise<{
+      /** A number of one kind or another: kafkajs' Long, a bigint or a string. */
+      producerId: { toString(): string }
+    }>
     syncGroup(options: {
       groupId: string
       generationId: number
