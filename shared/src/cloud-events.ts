@@ -10,12 +10,14 @@ type Fields = Record<string, unknown>
  * keeps ("a", "bc") and ("ab", "c") apart. Undefined when a required attribute is missing.
  */
 export function fromCloudEvent(event: Readonly<Fields>): Fields | undefined {
-  const { id, source, type, subject, time, data } = event
+  const { id, source, type, subject, time, data, data_base64: binary } = event
   if (typeof id !== 'string' || id === '' || typeof source !== 'string' || source === '')
     return undefined
   if (typeof type !== 'string' || typeof subject !== 'string') return undefined
   // The specification's time is RFC 3339 text only; a number would be a foreign idea of it.
   if (time !== undefined && typeof time !== 'string') return undefined
+  // Bytes that we cannot read must not count as the 1 that no data at all stands for.
+  if (binary !== undefined) return undefined
   const fields: Fields = {
     id: `${source.length}:${source}:${id}`,
     counter: type,

@@ -18,11 +18,17 @@ export function parseConfig<T extends z.ZodType>(schema: T, environment: Environ
   )
 }
 
+const BROKER = /^([^\s:,]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/
+
 /** Settings that several services share, by variable name. */
 export const sharedSettings = {
   KAFKA_BROKERS: z
     .string('comma-separated host:port of the Kafka brokers')
-    .transform((text) => text.split(',').map((broker) => broker.trim())),
+    .transform((text) => text.split(',').map((broker) => broker.trim()))
+    .refine(
+      (brokers) => brokers.every((broker) => BROKER.test(broker)),
+      'comma-separated host:port of the Kafka brokers',
+    ),
   DATABASE_URL: z.string('postgres:// URL of the database'),
   COUNTERSINK_TOPIC: z.string().default('countersink.events'),
   COUNTERSINK_CONTRACTS: z.string().optional(),

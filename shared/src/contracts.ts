@@ -3,11 +3,13 @@ import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { parseDuration } from './duration.ts'
 import { CountersinkError, messageOf } from './errors.ts'
+import { isObject, isText, LIMITS } from './event.ts'
 
 /** Bounds that hold for every contract. */
 export const CONTRACT_LIMITS = {
   windowSizesMax: 8,
   windowSizeMsMin: 1000,
+  latenessMsMin: 1000,
   breakdownsMax: 16,
   breakdownDimsMax: 4,
   countersPerPartitionMax: 1000,
@@ -62,12 +64,14 @@ const contractFields = z.strictObject({
 })
 
 const fileSchema = z.strictObject({
-  defaults: contractFields.optional(),
+  defaults: z.unknown().optional(),
   unknownCounters: z.enum(['count', 'reject']).optional(),
-  counters: z.record(z.string().min(1).max(128), contractFields.nullable()).optional(),
+  // Contracts are checked one by one below: zod's record leaves out a counter that is named __proto__.
+  counters: z.custom<Record<string, unknown>>(isObject, 'must be a mapping').nullable().optional(),
 })
 
 type ContractFields = z.infer<typeof contractFields>
+type FileFields = z.infer<typeof fileSchema>
 
 export const DEFAULT_CONTRACT: Contract = {
   kind: 'sum',
@@ -87,26 +91,24 @@ export const DEFAULT_CONTRACT: Contract = {
 export function parseContracts(text: string): Contracts {
   let raw: unknown
   try {
-    raw = parseYaml(text) ?? {}
+    raw = parseYaml(text, { logLevel: 'error' }) ?? {}
   } catch (error) {
     throw new CountersinkError(
       'CONTRACT_INVALID',
       `the contracts are not YAML: ${messageOf(error)}`,
     )
   }
-  const parsed = fileSchema.safeParse(raw)
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((i) => `${i.path.join('.') || 'file'}: ${i.message}`)
-    throw new CountersinkError(
-      'CONTRACT_INVALID',
-      `the contracts are not valid: ${problems.join('; ')}`,
-    )
-  }
   const problems: string[] = []
-  const base = compile('defaults', parsed.data.defaults ?? {}, DEFAULT_CONTRACT, problems)
+  const file: FileFields = check(fileSchema, raw, [], problems) ?? {}
+  const defaults = check(contractFields.nullish(), file.defaults, ['defaults'], problems)
+  const base = compile('defaults', defaults ?? {}, DEFAULT_CONTRACT, problems)
   const counters = new Map<string, Contract>()
-  for (const [name, fields] of Object.entries(parsed.data.counters ?? {})) {
-    counters.set(name, compile(`counters.${name}`, fields ?? {}, base, problems))
+  for (const [name, entry] of Object.entries(file.counters ?? {})) {
+    const place = `counters.${name}`
+    if (!isText(name, LIMITS.counterBytesMax) || name.trim() === '')
+      problems.push(`${place}: no event can have this counter (see the limits of counter)`)
+    const fields = check(contractFields.nullable(), entry, ['counters', name], problems)
+    counters.set(name, compile(place, fields ?? {}, base, problems))
   }
   if (problems.length > 0) {
     throw new CountersinkError(
@@ -114,7 +116,21 @@ export function parseContracts(text: string): Contracts {
       `the contracts are not valid: ${problems.join('; ')}`,
     )
   }
-  return { counters, fallback: parsed.data.unknownCounters === 'reject' ? undefined : base }
+  return { counters, fallback: file.unknownCounters === 'reject' ? undefined : base }
+}
+
+function check<T extends z.ZodType>(
+  schema: T,
+  value: unknown,
+  root: readonly string[],
+  problems: string[],
+): z.output<T> | undefined {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  for (const { path, message } of parsed.error.issues) {
+    problems.push(`${[...root, ...path.map(String)].join('.') || 'file'}: ${message}`)
+  }
+  return undefined
 }
 
 function compile(
@@ -131,7 +147,11 @@ function compile(
     if (size % finest !== 0)
       problems.push(`${place}.windows: each must be a multiple of the finest`)
   }
-  const breakdowns = (fields.breakdowns ?? base.breakdowns).map((names) => names.toSorted())
+  const latenessMs = fields.lateness ?? base.latenessMs
+  if (latenessMs < CONTRACT_LIMITS.latenessMsMin) problems.push(`${place}.lateness: is under 1s`)
+  const breakdowns = (fields.breakdowns ?? base.breakdowns)
+    .map((names) => names.toSorted())
+    .toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
   if (new Set(breakdowns.map((names) => JSON.stringify(names))).size < breakdowns.length) {
     problems.push(`${place}.breakdowns: the same breakdown twice`)
   }
@@ -140,7 +160,7 @@ function compile(
   }
   return {
     kind: 'sum',
-    latenessMs: fields.lateness ?? base.latenessMs,
+    latenessMs,
     windowSizesMs: sizes,
     positiveOnly: fields.deltas === undefined ? base.positiveOnly : fields.deltas === 'positive',
     deltaMax: fields.maxDelta ?? base.deltaMax,

@@ -11,6 +11,8 @@ export const LIMITS = {
   dimsMax: 16,
   dimNameBytesMax: 64,
   dimValueBytesMax: 256,
+  /** Levels of arrays and objects in one value. */
+  depthMax: 64,
   atMsMax: 253_402_300_799_999,
 } as const
 
@@ -77,13 +79,23 @@ export type ParsedJson = { ok: true; value: unknown } | { ok: false; reason: Inv
  * access to the source of each number, and what is not exact becomes NaN, which no check accepts.
  */
 export function parseJson(text: string): ParsedJson {
+  let value: unknown
   try {
-    const value: unknown = JSON.parse(text)
-    if (!MAY_ROUND.test(text)) return { ok: true, value }
-    return { ok: true, value: JSON.parse(text, keepExact) }
-  } catch (error) {
-    return { ok: false, reason: error instanceof RangeError ? 'too-deep' : 'not-json' }
+    value = JSON.parse(text)
+  } catch {
+    return { ok: false, reason: 'not-json' }
   }
+  // V8 parses any depth but calls a reviver recursively: without a bound of ours the outcome would
+  // depend on the stack that happens to be left.
+  if (!isShallow(value, LIMITS.depthMax)) return { ok: false, reason: 'too-deep' }
+  return { ok: true, value: MAY_ROUND.test(text) ? JSON.parse(text, keepExact) : value }
+}
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  if (levels === 0) return false
+  const members: unknown[] = Array.isArray(value) ? value : Object.values(value)
+  return members.every((member) => isShallow(member, levels - 1))
 }
 
 const MAY_ROUND = /\d[.eE]|\d{16}/
@@ -143,7 +155,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isText(value: unknown, bytesMax: number): value is string {
+export function isText(value: unknown, bytesMax: number): value is string {
   return (
     typeof value === 'string' &&
     value.length > 0 &&

@@ -27,7 +27,8 @@ export function formatPosition(position: Position): string {
 export function parsePosition(token: string): Position {
   const fields =
     token.length <= TOKEN_CHARS_MAX && token.startsWith(PREFIX) ? decode(token) : undefined
-  if (fields === undefined) {
+  // Only the one spelling that formatPosition gives: tokens can be compared and cached as text.
+  if (fields === undefined || formatPosition(fields) !== token) {
     throw new CountersinkError('POSITION_INVALID', 'this is no position token of ours')
   }
   return fields

@@ -39,7 +39,7 @@ export const REASON_DETAILS: Record<InvalidReason, string> = {
   'too-large': 'the value is larger than 64 KiB',
   'not-utf8': 'the value is not valid UTF-8',
   'not-json': 'the value is not valid JSON',
-  'too-deep': 'the JSON is nested too deeply',
+  'too-deep': 'the JSON is nested more than 64 levels deep',
   'not-an-object': 'the value is JSON but not an object',
   'unknown-version': 'the schema version is not one this version knows',
   'unsupported-content-type': 'the content type is not one of ours or of CloudEvents 1.0',
