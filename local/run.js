@@ -98,10 +98,22 @@ function run(line, args) {
 /** Whoever kills npm means what npm started. Without npm a changed parent means nothing (nohup). */
 function watchLauncher(child) {
   if (!process.env.npm_lifecycle_event) return
-  const launcher = process.ppid
+  const launchers = launchersOf(process)
   setInterval(() => {
-    if (process.ppid !== launcher) child.kill('SIGTERM')
+    if (launchersOf(process) !== launchers) child.kill('SIGTERM')
   }, LAUNCHER_CHECK_MS).unref()
+}
+
+/** The parent and, as npm mostly puts a shell between itself and us, the parent's parent. */
+function launchersOf({ ppid }) {
+  try {
+    const stat = readFileSync(`/proc/${ppid}/stat`, 'latin1')
+    const [, grandparent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return `${ppid} ${grandparent}`
+  } catch {
+    // No /proc: there the shell is npm's last command and hands its process over to us.
+    return String(ppid)
+  }
 }
 
 const [command = '', ...args] = process.argv.slice(2)

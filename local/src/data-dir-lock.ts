@@ -10,7 +10,8 @@ export type DataDirLock = { release: () => void }
 export function lockDataDir(lockFile: string): DataDirLock | undefined {
   const database = new DatabaseSync(lockFile, { timeout: 0 })
   try {
-    database.exec('begin exclusive')
+    // Nothing is ever written, so no journal is wanted beside the lock.
+    database.exec('pragma journal_mode = memory; begin exclusive')
   } catch (error) {
     database.close()
     if (isBusy(error)) return undefined

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CountersinkError, messageOf } from '@countersink/shared/errors'
 import { z } from 'zod'
@@ -8,7 +7,7 @@ import { BACKEND_NAMES } from './backends.ts'
 import { endLeftovers } from './child-register.ts'
 import { processEnvironment, stackConfig, type StackConfig } from './config.ts'
 import { lockDataDir, type DataDirLock } from './data-dir-lock.ts'
-import type { DataPaths } from './paths.ts'
+import { shownPath, type DataPaths } from './paths.ts'
 import { createReport, secondsSince, type Report } from './report.ts'
 import { createStack, prepareDataDir, type Stack } from './stack.ts'
 import { whatToTry } from './what-to-try.ts'
@@ -35,7 +34,7 @@ async function main(): Promise<void> {
 
   const stack = createStack(config, paths, report)
   stopOnSignals(stack, lock, paths, report)
-  report.line(`Countersink, with its data in ${shown(config.dataDir)}`)
+  report.line(`Countersink, with its data in ${shownPath(config.dataDir)}`)
   try {
     const localEnv = await stack.start()
     report.line(`Up in ${secondsSince(begun)}.`)
@@ -65,7 +64,7 @@ async function takeLock(paths: DataPaths, report: Report): Promise<DataDirLock> 
 function inUse(paths: DataPaths, pid: number | undefined): CountersinkError {
   return new CountersinkError(
     'LIMIT_REACHED',
-    `${shown(paths.dataDir)} is in use by a running stack${pid ? ` (pid ${pid})` : ''}. Stop it ` +
+    `${shownPath(paths.dataDir)} is in use by a running stack${pid ? ` (pid ${pid})` : ''}. Stop it ` +
       `first (Ctrl-C), or start beside it: npm start -- --data-dir OTHER --port-base 25000`,
   )
 }
@@ -123,11 +122,6 @@ async function runDemo(
   void config
   void localEnv
   void report
-}
-
-function shown(path: string): string {
-  const short = relative(process.cwd(), path)
-  return short.startsWith('..') ? path : short || '.'
 }
 
 try {

@@ -1,9 +1,10 @@
-import { cp, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { CountersinkError } from '@countersink/shared/errors'
+import { z } from 'zod'
 import type { SystemUser } from './postgres-user.ts'
-import { POSTGRES_VERSION } from './versions.ts'
 
 export type PostgresBinaries = { postgres: string; initdb: string }
 
@@ -35,19 +36,21 @@ async function packagedBinaries(): Promise<PostgresBinaries> {
 export async function postgresBinaries(user: SystemUser | undefined): Promise<PostgresBinaries> {
   const packaged = await packagedBinaries()
   const native = dirname(dirname(packaged.postgres))
-  if (!user || (await allMayRead(native))) return packaged
-  const { mtimeMs } = await stat(packaged.postgres)
-  const copy = join(SHARED_CACHE, `postgres-${POSTGRES_VERSION}-${Math.floor(mtimeMs)}`)
+  if (!user || (await allMayEnter(native))) return packaged
+  const manifest = await readFile(join(dirname(native), 'package.json'), 'utf8')
+  const { version } = z.object({ version: z.string() }).parse(JSON.parse(manifest))
+  const copy = join(SHARED_CACHE, `postgres-${version}`)
   const programs = { postgres: join(copy, 'bin', 'postgres'), initdb: join(copy, 'bin', 'initdb') }
-  if (await exists(programs.postgres)) return programs
+  if (existsSync(programs.postgres)) return programs
   await mkdir(SHARED_CACHE, { recursive: true, mode: 0o755 })
   const part = await mkdtemp(join(SHARED_CACHE, 'part-'))
   try {
     const content = join(part, basename(native))
     await cp(native, content, { recursive: true, verbatimSymlinks: true })
+    await openToAll(content)
     // Of two starts at once the second finds the first one's copy.
-    await rename(content, copy).catch(async (error: unknown) => {
-      if (!(await exists(programs.postgres))) throw error
+    await rename(content, copy).catch((error: unknown) => {
+      if (!existsSync(programs.postgres)) throw error
     })
   } finally {
     await rm(part, { recursive: true, force: true })
@@ -55,19 +58,24 @@ export async function postgresBinaries(user: SystemUser | undefined): Promise<Po
   return programs
 }
 
+/** Adds what a checkout under a strict umask lacks: reading, and entering or executing. */
+async function openToAll(dir: string): Promise<void> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  const paths = entries
+    .filter((entry) => !entry.isSymbolicLink())
+    .map((entry) => join(entry.parentPath, entry.name))
+  for (const path of [dir, ...paths]) {
+    const { mode } = await stat(path)
+    await chmod(path, mode | 0o444 | ((mode & 0o100) === 0 ? 0 : 0o111))
+  }
+}
+
 /** Whether every directory on the way may be entered by anybody. */
-async function allMayRead(path: string): Promise<boolean> {
+async function allMayEnter(path: string): Promise<boolean> {
   const OTHERS_MAY_ENTER = 0o001
   for (let dir = path; ; dir = dirname(dir)) {
     const { mode } = await stat(dir)
     if ((mode & OTHERS_MAY_ENTER) === 0) return false
     if (dirname(dir) === dir) return true
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }
