@@ -120,13 +120,13 @@ function connectionCut(reason: string): Error {
   return Object.assign(new Error(`connection cut: ${reason}`), { name: 'KafkaJSConnectionError' })
 }
 
-/** kafkajs logs expected events, such as a broker that restarts, as errors: they become warnings. */
+/** kafkajs logs as errors what its callers handle; they say themselves what it means. */
 function adaptLogger(logger: Logger): KafkajsLogger {
   const adapted: KafkajsLogger = {
     debug: (message, extra) => logger.trace(extra ?? {}, message),
     info: (message, extra) => logger.debug(extra ?? {}, message),
     warn: (message, extra) => logger.debug(extra ?? {}, message),
-    error: (message, extra) => logger.warn(withoutStack(extra), `kafka client: ${message}`),
+    error: (message, extra) => logger.debug(withoutStack(extra), message),
     namespace: () => adapted,
     setLogLevel: () => undefined,
   }

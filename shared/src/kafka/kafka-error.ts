@@ -9,10 +9,20 @@ export function kafkaErrorType(error: unknown): string {
   let name = ''
   for (let depth = 0; depth < 5 && current instanceof Error; depth++) {
     if ('type' in current && typeof current.type === 'string') return current.type
+    const [first]: unknown[] =
+      'errors' in current && Array.isArray(current.errors) ? current.errors : []
+    if (first !== undefined) return kafkaErrorType(first)
     if (!WRAPPERS.has(current.name)) name = current.name
     current = current.cause
   }
   return name
+}
+
+/** kafkajs hides the reasons of some refusals in a list inside the error. */
+function reasonOf(error: unknown): string {
+  const errors: unknown[] =
+    error instanceof Error && 'errors' in error && Array.isArray(error.errors) ? error.errors : []
+  return errors.length === 0 ? messageOf(error) : errors.map(messageOf).join(', ')
 }
 
 const WRAPPERS = new Set([
@@ -54,7 +64,7 @@ const UNAVAILABLE = new Set([
 export function toCountersinkError(error: unknown, doing: string): CountersinkError {
   if (error instanceof CountersinkError) return error
   const type = kafkaErrorType(error)
-  const message = `${doing}: ${messageOf(error)}`
+  const message = `${doing}: ${reasonOf(error)}`
   if (type === 'UNKNOWN_TOPIC_OR_PARTITION') {
     return new CountersinkError('TOPIC_MISSING', message, { cause: error, retryable: true })
   }

@@ -137,6 +137,33 @@ declare module 'kafkajs/internals' {
       groupGenerationId: number
       memberId: string
     }): Promise<unknown>
+    createTopics(options: {
+      topics: {
+        topic: string
+        numPartitions: number
+        replicationFactor: number
+        configEntries: { name: string; value: string }[]
+      }[]
+    }): Promise<unknown>
+    deleteTopics(options: { topics: string[] }): Promise<unknown>
+    createPartitions(options: {
+      topicPartitions: { topic: string; count: number }[]
+    }): Promise<unknown>
+    describeConfigs(options: { resources: { type: number; name: string }[] }): Promise<{
+      resources: { configEntries: { configName: string; configValue: string | null }[] }[]
+    }>
+    listOffsets(options: {
+      isolationLevel: number
+      topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[]
+    }): Promise<{ responses: { partitions: { partition: number; offset: string }[] }[] }>
+    offsetFetch(options: {
+      groupId: string
+      topics: { topic: string; partitions: { partition: number }[] }[]
+    }): Promise<{ responses: { partitions: { partition: number; offset: string }[] }[] }>
+    deleteRecords(options: {
+      topics: { topic: string; partitions: { partition: number; offset: string }[] }[]
+    }): Promise<unknown>
+    deleteGroups(groupIds: string[]): Promise<unknown>
     leaveGroup(options: { groupId: string; memberId: string }): Promise<unknown>
     offsetCommit(options: {
       groupId: string
