@@ -7,7 +7,7 @@ import { createChild, type Child } from '@countersink/local/child'
 import { processEnvironment } from '@countersink/local/config'
 import { freePort, LOOPBACK } from '@countersink/local/ports'
 import { serviceSpec, type ServiceKind } from '@countersink/local/service-specs'
-import { ensureTopic } from '@countersink/local/topic'
+import { ensureTopic, withAdmin } from '@countersink/local/topic'
 import { messageOf } from '@countersink/shared/errors'
 import pg from 'pg'
 import { inject } from 'vitest'
@@ -78,7 +78,8 @@ export async function createTestBed(options: TestBedOptions = {}): Promise<TestB
   const topic = `test.${name}`
   const dir = await mkdtemp(join(tmpdir(), 'countersink-bed-'))
   await makeDatabase(servers.adminUrl, name)
-  await ensureTopic(servers.brokers, topic, options.partitions ?? PARTITIONS_DEFAULT, () => {})
+  const brokers = servers.brokers.split(',')
+  await ensureTopic(brokers, topic, options.partitions ?? PARTITIONS_DEFAULT)
   const env = {
     KAFKA_BROKERS: servers.brokers,
     DATABASE_URL: databaseUrl(servers.adminUrl, name),
@@ -107,7 +108,11 @@ export async function createTestBed(options: TestBedOptions = {}): Promise<TestB
     stop: async () => {
       await Promise.all(services.map((service) => service.stop()))
       await pool.end()
-      await dropDatabase(servers.adminUrl, name)
+      // Servers of the test's own go with all they hold, and may be dead by now.
+      if (!options.servers) {
+        await dropDatabase(servers.adminUrl, name)
+        await withAdmin(brokers, (admin) => admin.deleteTopic(topic))
+      }
       await rm(dir, { recursive: true, force: true })
     },
   }
@@ -192,20 +197,16 @@ export async function waitFor<T>(
 }
 
 async function makeDatabase(adminUrl: string, name: string): Promise<void> {
-  await withAdmin(adminUrl, (admin) => {
+  await withDatabase(adminUrl, (admin) => {
     return admin.query(`create database ${name} template ${TEMPLATE_DATABASE}`)
   })
 }
 
 async function dropDatabase(adminUrl: string, name: string): Promise<void> {
-  try {
-    await withAdmin(adminUrl, (admin) => admin.query(`drop database ${name} with (force)`))
-  } catch {
-    // The test may have killed its own server for good; then the database went with it.
-  }
+  await withDatabase(adminUrl, (admin) => admin.query(`drop database ${name} with (force)`))
 }
 
-async function withAdmin(
+async function withDatabase(
   adminUrl: string,
   work: (admin: pg.Client) => Promise<unknown>,
 ): Promise<void> {

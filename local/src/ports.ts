@@ -53,7 +53,7 @@ function suggestedBase(taken: number): number {
   return next > PORT_BASE_MAX ? PORT_BASE_DEFAULT : next
 }
 
-async function isPortFree(port: number): Promise<boolean> {
+export async function isPortFree(port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const server = createServer()
   server.once('error', () => resolve(false))

@@ -42,7 +42,8 @@ export async function postgresBinaries(user: SystemUser | undefined): Promise<Po
   const copy = join(SHARED_CACHE, `postgres-${version}`)
   const programs = { postgres: join(copy, 'bin', 'postgres'), initdb: join(copy, 'bin', 'initdb') }
   if (existsSync(programs.postgres)) return programs
-  await mkdir(SHARED_CACHE, { recursive: true, mode: 0o755 })
+  await mkdir(SHARED_CACHE, { recursive: true })
+  await chmod(SHARED_CACHE, 0o755)
   const part = await mkdtemp(join(SHARED_CACHE, 'part-'))
   try {
     const content = join(part, basename(native))

@@ -12,7 +12,7 @@ const STEADY_MS = 5000
 const LOG_CHECK_INTERVAL_MS = 10_000
 
 export type Supervisor = {
-  /** Starts a child and keeps it running from then on. Resolves when it is ready. */
+  /** Starts a child and, once it has been ready, keeps it running. Rejects when it never is. */
   add: (spec: ChildSpec) => Promise<void>
   /** Stops the named children in parallel, all others stay. Idempotent. */
   stop: (names?: ReadonlySet<string>) => Promise<void>
@@ -36,9 +36,11 @@ export function createSupervisor({ register, logsDir, say }: SupervisorOptions):
   logCheck.unref()
 
   async function add(spec: ChildSpec): Promise<void> {
-    const entry: Kept = { child: keep(spec), deaths: 0, startedAt: Date.now(), wanted: true }
+    const entry: Kept = { child: keep(spec), deaths: 0, startedAt: Date.now(), wanted: false }
     kept.set(spec.name, entry)
     await entry.child.start()
+    if (stopping.signal.aborted) await entry.child.stop()
+    else entry.wanted = true
   }
 
   function keep(spec: ChildSpec): Child {

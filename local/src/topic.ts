@@ -1,4 +1,5 @@
-import { Kafka, logLevel } from 'kafkajs'
+import { createKafkaAdmin, type KafkaAdmin } from '@countersink/shared/kafka/admin'
+import { createLogger } from '@countersink/shared/log'
 
 /** 1 MiB of compressed records in a batch: Kafka's default, stated because clients count on it. */
 const MESSAGE_BYTES_MAX = 1_048_588
@@ -10,7 +11,7 @@ const RETENTION_BYTES_PER_PARTITION = 8 * 1024 ** 3
  * and a reconcile read the log from its start, and a stack that lay unused for a month would
  * otherwise delete at its first start what it had kept; only size does, far out.
  */
-export const TOPIC_CONFIG = {
+const TOPIC_CONFIG = {
   'message.timestamp.type': 'LogAppendTime',
   'cleanup.policy': 'delete',
   'retention.ms': '-1',
@@ -18,28 +19,31 @@ export const TOPIC_CONFIG = {
   'max.message.bytes': String(MESSAGE_BYTES_MAX),
 } as const
 
-/** Makes the topic when it is not there; one that is there stays as it is. */
+/**
+ * Makes the topic when it is not there, with leaders for all its partitions; one that is there
+ * stays as it is. True when it was made. Throws KAFKA_UNAVAILABLE when no broker answers.
+ */
 export async function ensureTopic(
-  brokers: string,
+  brokers: readonly string[],
   topic: string,
   partitions: number,
-  say: (line: string) => void,
-): Promise<void> {
-  const kafka = new Kafka({
-    brokers: brokers.split(','),
-    clientId: 'local',
-    logLevel: logLevel.NOTHING,
-  })
-  const admin = kafka.admin()
-  await admin.connect()
+): Promise<boolean> {
+  return withAdmin(brokers, (admin) =>
+    admin.createTopic({ topic, partitions, config: TOPIC_CONFIG }),
+  )
+}
+
+/** One question or change through a short-lived connection. */
+export async function withAdmin<T>(
+  brokers: readonly string[],
+  work: (admin: KafkaAdmin) => Promise<T>,
+): Promise<T> {
+  const logger = createLogger('local', 'silent')
+  const admin = createKafkaAdmin({ brokers: [...brokers], clientId: 'countersink-local', logger })
+  await admin.start()
   try {
-    const configEntries = Object.entries(TOPIC_CONFIG).map(([name, value]) => ({ name, value }))
-    const made = await admin.createTopics({
-      topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
-      waitForLeaders: true,
-    })
-    if (made) say(`  topic         ${topic} made, ${partitions} partitions`)
+    return await work(admin)
   } finally {
-    await admin.disconnect()
+    await admin.stop()
   }
 }
