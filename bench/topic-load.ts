@@ -1,0 +1,75 @@
+import { createKafkaProducer, type ProducerRecord } from '@countersink/shared/kafka/producer'
+import { createLogger } from '@countersink/shared/log'
+import { partitionOf, recordKey } from '@countersink/shared/routing'
+import {
+  COUNTER,
+  eventJson,
+  keyName,
+  KEYS,
+  loadEvents,
+  LoadOracle,
+  type LoadOptions,
+} from './loads.ts'
+
+/** Records handed to the producer at once, over all partitions. */
+const BATCH_RECORDS = 20_000
+
+export type TopicLoad = {
+  topic: string
+  partitions: number
+  bytes: number
+  oracle: LoadOracle
+  /** End offset of each partition. */
+  ends: number[]
+}
+
+/** Writes a whole load to a topic that is empty, and knows afterwards what must be counted. */
+export async function fillTopic(
+  brokers: string,
+  topic: string,
+  partitions: number,
+  options: LoadOptions,
+): Promise<TopicLoad> {
+  const producer = createKafkaProducer({
+    brokers: brokers.split(','),
+    clientId: 'bench-load',
+    logger: createLogger('bench', 'silent'),
+  })
+  await producer.start()
+  const oracle = new LoadOracle(options)
+  const ends = Array.from({ length: partitions }, () => 0)
+  const keys = Array.from({ length: KEYS }, (_, i) => recordKey(COUNTER, keyName(i)))
+  const places = keys.map((key) => partitionOf(key, partitions))
+  let bytes = 0
+  let waiting = new Map<number, ProducerRecord[]>()
+  let count = 0
+  const flush = async (): Promise<void> => {
+    const batches = waiting
+    waiting = new Map()
+    count = 0
+    const results = await producer.sendBatch(topic, batches)
+    for (const [partition, result] of results) {
+      if (result instanceof Error) throw result
+      ends[partition] = result.baseOffset + (batches.get(partition)?.length ?? 0)
+    }
+  }
+  let sending = Promise.resolve()
+  for (const event of loadEvents(options)) {
+    oracle.add(event)
+    const value = Buffer.from(eventJson(event))
+    bytes += value.length
+    const partition = places[event.key] ?? 0
+    const records = waiting.get(partition)
+    const record = { key: keys[event.key] ?? null, value }
+    if (records === undefined) waiting.set(partition, [record])
+    else records.push(record)
+    if (++count < BATCH_RECORDS) continue
+    // One batch is on its way while the next is made.
+    await sending
+    sending = flush()
+  }
+  await sending
+  await flush()
+  await producer.stop()
+  return { topic, partitions, bytes, oracle, ends }
+}

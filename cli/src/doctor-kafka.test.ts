@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest'
+import { topicChecks } from './doctor-kafka.ts'
+
+function levels(config: Record<string, string>): string[] {
+  const description = {
+    topic: 't',
+    topicId: 'id',
+    clusterId: 'c',
+    partitions: [{ partition: 0, leader: 1 }],
+    config: new Map(Object.entries(config)),
+  }
+  return topicChecks(description).map((check) => check.level)
+}
+
+const GOOD = {
+  'message.timestamp.type': 'LogAppendTime',
+  'cleanup.policy': 'delete',
+  'retention.ms': '604800000',
+}
+
+describe('topicChecks', () => {
+  it('is content with append time, deletion and a week', () => {
+    expect(levels(GOOD)).toEqual(['ok'])
+    expect(levels({ ...GOOD, 'retention.ms': '-1' })).toEqual(['ok'])
+  })
+
+  it('fails on what makes counting wrong, and warns of a log that forgets soon', () => {
+    expect(levels({ ...GOOD, 'message.timestamp.type': 'CreateTime' })).toEqual(['ok', 'fail'])
+    expect(levels({ ...GOOD, 'cleanup.policy': 'compact,delete' })).toEqual(['ok', 'fail'])
+    expect(levels({ ...GOOD, 'retention.ms': '3600000' })).toEqual(['ok', 'warn'])
+  })
+})

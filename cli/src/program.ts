@@ -1,0 +1,313 @@
+import { parseDuration } from '@countersink/shared/duration'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { CommandContext } from './context.ts'
+import { EXIT_HELP, type ExitCode } from './exit-codes.ts'
+import { parseTime } from './time-argument.ts'
+
+/** Runs a command with settings of the data directory that was named, if any. */
+export type Runner = (
+  dataDir: string | undefined,
+  command: (context: CommandContext) => Promise<ExitCode>,
+) => Promise<void>
+
+const WINDOWS_SHOWN = 60
+
+/** The command line. What a command needs is imported only when it runs: help comes at once. */
+export function createProgram(run: Runner): Command {
+  const program = new Command('countersink')
+    .description('Counts things exactly once, on Kafka and Postgres.')
+    .version('0.1.0', '-V, --version')
+    .exitOverride()
+    .showHelpAfterError('(add --help for the options and examples)')
+    .addHelpText(
+      'after',
+      `
+Settings come from the environment (KAFKA_BROKERS, DATABASE_URL, COUNTERSINK_TOPIC,
+COUNTERSINK_API, COUNTERSINK_GATEWAY, COUNTERSINK_CONTRACTS), else from .countersink/local.env,
+which \`npm start\` writes. Data go to stdout, everything else to stderr.
+
+Examples:
+  countersink publish events.ndjson.gz
+  countersink get video_views v_123
+  countersink windows video_views v_123 --from 24h --step 1h
+  countersink status
+${EXIT_HELP}`,
+    )
+  addPublish(program, run)
+  addGet(program, run)
+  addWindows(program, run)
+  addStatus(program, run)
+  addDoctor(program, run)
+  addGap(program, run)
+  return program
+}
+
+function withCommonOptions(command: Command): Command {
+  return command
+    .option('--json', 'print JSON')
+    .option('--data-dir <dir>', 'use the local stack that keeps its data there')
+    .helpOption('-h, --help', 'show this help')
+}
+
+type Common = { json?: true; dataDir?: string }
+
+function addPublish(program: Command, run: Runner): void {
+  const command = program
+    .command('publish')
+    .summary('send the events of a file and say what became of them')
+    .description(
+      'Sends the events of a file, one JSON object a line, plain or gzip; - is standard input. ' +
+        'Then waits until they are counted and says what became of each: counted, duplicate, ' +
+        'conflict, late or invalid.\n\n' +
+        'Publishing a file again is safe: its ids are known. A line without "id" gets one from ' +
+        "the file's name (without folders and .gz), the number of the line and its text; it must " +
+        'have its "at". So a file that grows at its end may be published again under its name.',
+    )
+    .argument('<file>', 'file with one event a line, or -')
+    .option('--no-wait', 'do not wait until the events are counted')
+    .addOption(timeoutOption('give up after so long without progress', '2m'))
+    .option('--strict', 'stop at the first line that is no event')
+    .option('--no-check', 'do not look for events that will be late')
+    .option('--strict-lateness', 'send nothing when some events will be late')
+    .option('--now', 'give lines with neither "id" nor "at" the current time')
+    .option('--source <name>', 'name for made ids, instead of that of the file')
+  withCommonOptions(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  countersink publish views.ndjson.gz
+  countersink publish --json views.ndjson | jq .counted
+  zstd -dc views.zst | countersink publish - --source views
+
+An event: {"id":"e1","counter":"video_views","key":"v_123","delta":1,"at":"2025-01-31T12:00:00Z"}
+${EXIT_HELP}`,
+    )
+    .action(async (file: string, o: PublishFlags) => {
+      await run(o.dataDir, async (context) => {
+        const { publish } = await import('./publish.ts')
+        const options = {
+          json: o.json === true,
+          wait: o.wait,
+          check: o.check,
+          strict: o.strict === true,
+          strictLateness: o.strictLateness === true,
+          now: o.now === true,
+          source: o.source,
+          timeoutMs: o.timeout,
+        }
+        return publish(file, options, context)
+      })
+    })
+}
+
+type PublishFlags = Common & {
+  wait: boolean
+  check: boolean
+  strict?: true
+  strictLateness?: true
+  now?: true
+  source?: string
+  timeout: number
+}
+
+type ReadFlags = Common & { dims: Map<string, string>; after?: string }
+
+function withReadOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--dims <name=value>', 'one breakdown instead of the total; may be repeated')
+        .argParser(dimension)
+        .default(new Map(), 'none'),
+    )
+    .option('--after <position>', 'wait until the API has counted up to this position')
+}
+
+function addGet(program: Command, run: Runner): void {
+  const command = program
+    .command('get')
+    .summary('print the total of a key')
+    .description('Prints the total of one key; how fresh it is goes to stderr.')
+    .argument('<counter>')
+    .argument('<key>')
+  withCommonOptions(withReadOptions(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  countersink get video_views v_123
+  countersink get video_views v_123 --dims country=de
+${EXIT_HELP}`,
+    )
+    .action(async (counter: string, key: string, o: ReadFlags) => {
+      await run(o.dataDir, async (context) => {
+        const { get } = await import('./read-commands.ts')
+        const options = { json: o.json === true, dims: o.dims, after: o.after }
+        return get(counter, key, options, context)
+      })
+    })
+}
+
+type WindowsFlags = ReadFlags & { from?: string; to: string; step: string }
+
+function addWindows(program: Command, run: Runner): void {
+  const command = program
+    .command('windows')
+    .summary('print the counts of a key by time')
+    .description('Prints what was counted for one key in each window of time.')
+    .argument('<counter>')
+    .argument('<key>')
+    .option('--from <time>', `start (default: ${WINDOWS_SHOWN} steps before --to)`, time)
+    .option('--to <time>', 'end, exclusive', time, 'now')
+    .option('--step <duration>', 'length of a window: 1m, 15m, 1h, 1d', step, '1m')
+  withCommonOptions(withReadOptions(command))
+    .addHelpText(
+      'after',
+      `
+A time is RFC 3339, a date, epoch milliseconds, "now", or how long ago: 90m, 24h, 7d.
+
+Examples:
+  countersink windows video_views v_123 --from 24h --step 1h
+  countersink windows video_views v_123 --from 2025-01-01 --to 2025-02-01 --step 1d
+${EXIT_HELP}`,
+    )
+    .action(async (counter: string, key: string, o: WindowsFlags) => {
+      await run(o.dataDir, async (context) => {
+        const { windows } = await import('./read-commands.ts')
+        const now = Date.now()
+        const toMs = parseTime(o.to, now) ?? now
+        const spanMs = WINDOWS_SHOWN * (parseDuration(o.step) ?? 0)
+        const given = o.from === undefined ? undefined : parseTime(o.from, now)
+        const fromMs = given ?? Math.max(toMs - spanMs, 0)
+        const common = { json: o.json === true, dims: o.dims, after: o.after }
+        return windows(counter, key, { ...common, fromMs, toMs, step: o.step }, context)
+      })
+    })
+}
+
+function addStatus(program: Command, run: Runner): void {
+  const command = program
+    .command('status')
+    .summary('show how far counting is')
+    .description('Shows for each partition how far counting is and where its events went.')
+    .option('--watch', 'show it again every second')
+  withCommonOptions(command)
+    .addHelpText('after', `\nA halted partition makes the exit code 3.\n${EXIT_HELP}`)
+    .action(async (o: Common & { watch?: true }) => {
+      await run(o.dataDir, async (context) => {
+        const { status } = await import('./status.ts')
+        return status({ json: o.json === true, watch: o.watch === true }, context)
+      })
+    })
+}
+
+function addDoctor(program: Command, run: Runner): void {
+  const command = program
+    .command('doctor')
+    .summary('check the settings and everything they point at')
+    .description(
+      'Checks versions, reachability, the settings of the topic, clocks, contracts and owners of ' +
+        'partitions, and says what to do about what is wrong.',
+    )
+  withCommonOptions(command)
+    .addHelpText(
+      'after',
+      `\nWarnings leave the exit code 0; a failed check makes it 3.\n${EXIT_HELP}`,
+    )
+    .action(async (o: Common) => {
+      await run(o.dataDir, async (context) => {
+        const { doctor } = await import('./doctor.ts')
+        return doctor({ json: o.json === true }, context)
+      })
+    })
+}
+
+type GapFlags = Common & { partition: number; to: number | 'earliest'; yes?: true; timeout: number }
+
+function addGap(program: Command, run: Runner): void {
+  const gap = program
+    .command('gap')
+    .summary('decide what happens to a halted partition')
+    .description('A partition halts when records that were not counted are no longer in the log.')
+    .exitOverride()
+  const accept = gap
+    .command('accept')
+    .summary('let a halted partition go on')
+    .description(
+      'Lets a halted partition go on at an offset. What lies before it and was not counted is ' +
+        'never counted; the ledger keeps the gap. Without --yes only shows what would happen.',
+    )
+    .requiredOption('--partition <number>', 'the halted partition', wholeNumber)
+    .requiredOption('--to <offset>', 'where to go on: an offset, or "earliest"', offsetOrEarliest)
+    .option('--yes', 'do it')
+    .addOption(timeoutOption('how long to wait for the aggregator', '1m'))
+  withCommonOptions(accept)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  countersink gap accept --partition 3 --to earliest
+  countersink gap accept --partition 3 --to earliest --yes
+${EXIT_HELP}`,
+    )
+    .action(async (o: GapFlags) => {
+      await run(o.dataDir, async (context) => {
+        const { acceptGap } = await import('./gap.ts')
+        const { partition, to, timeout: timeoutMs } = o
+        const options = { json: o.json === true, yes: o.yes === true, partition, to, timeoutMs }
+        return acceptGap(options, context)
+      })
+    })
+  const list = gap
+    .command('list')
+    .summary('list halted partitions, open decisions and accepted gaps')
+    .description('Lists halted partitions, decisions not carried out yet, and accepted gaps.')
+  withCommonOptions(list)
+    .addHelpText('after', EXIT_HELP)
+    .action(async (o: Common) => {
+      await run(o.dataDir, async (context) => {
+        const { listGaps } = await import('./gap.ts')
+        return listGaps({ json: o.json === true }, context)
+      })
+    })
+}
+
+function timeoutOption(description: string, standard: string): Option {
+  return new Option('--timeout <duration>', description)
+    .argParser(duration)
+    .default(duration(standard), standard)
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new InvalidArgumentError('It is no duration such as 30s, 5m or 1h.')
+  return ms
+}
+
+function step(text: string): string {
+  duration(text)
+  return text
+}
+
+function time(text: string): string {
+  if (parseTime(text, Date.now()) !== undefined) return text
+  throw new InvalidArgumentError(
+    'It is no time: RFC 3339, a date, epoch milliseconds, "now", or how long ago such as 24h.',
+  )
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
+  throw new InvalidArgumentError('It is no whole number.')
+}
+
+function offsetOrEarliest(text: string): number | 'earliest' {
+  return text === 'earliest' ? text : wholeNumber(text)
+}
+
+function dimension(text: string, previous: ReadonlyMap<string, string>): Map<string, string> {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('It is not of the form name=value.')
+  return new Map([...previous, [text.slice(0, at), text.slice(at + 1)]])
+}

@@ -1,0 +1,50 @@
+import { grouped } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+const REDRAW_MS = 100
+const PLAIN_LINE_MS = 10_000
+const BAR_CHARS = 20
+
+export type ProgressState = {
+  /** 0 to 1, undefined when the size is not known. */
+  part: number | undefined
+  sent: number
+  settled: number
+  phase: 'sending' | 'counting'
+}
+
+export type Progress = { stop(): void }
+
+/** A bar on a terminal; elsewhere a plain line every 10 s, so that a log shows life and no spam. */
+export function startProgress(terminal: Terminal, read: () => ProgressState): Progress {
+  const startedAt = performance.now()
+  const draw = (): void => {
+    const line = progressLine(read(), performance.now() - startedAt)
+    if (terminal.interactive) terminal.progress(line)
+    else terminal.note(line)
+  }
+  const timer = setInterval(draw, terminal.interactive ? REDRAW_MS : PLAIN_LINE_MS)
+  return {
+    stop: () => {
+      clearInterval(timer)
+      terminal.clearProgress()
+    },
+  }
+}
+
+export function progressLine(state: ProgressState, elapsedMs: number): string {
+  const part = state.phase === 'counting' ? state.settled / Math.max(state.sent, 1) : state.part
+  const done = part === undefined ? undefined : Math.min(Math.max(part, 0), 1)
+  const rate = elapsedMs === 0 ? 0 : Math.round((state.sent / elapsedMs) * 1000)
+  const words =
+    state.phase === 'sending'
+      ? `${grouped(state.sent)} sent, ${grouped(state.settled)} counted, ${grouped(rate)}/s`
+      : `${grouped(state.settled)} of ${grouped(state.sent)} counted`
+  return done === undefined ? `${state.phase}  ${words}` : `${state.phase} ${bar(done)}  ${words}`
+}
+
+function bar(part: number): string {
+  const full = Math.floor(part * BAR_CHARS)
+  const percent = `${Math.floor(part * 100)}%`.padStart(4)
+  return `[${'#'.repeat(full)}${'.'.repeat(BAR_CHARS - full)}] ${percent}`
+}
