@@ -1,0 +1,96 @@
+import { createHttpServer } from '@countersink/shared/http/server'
+import type { Readiness } from '@countersink/shared/http/operations'
+import { createKafkaAdmin } from '@countersink/shared/kafka/admin'
+import type { Logger } from '@countersink/shared/log'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import type { Config } from './config.ts'
+import { openapi } from './http/openapi.ts'
+import { addRoutes } from './http/routes.ts'
+import { createEndsWatch } from './kafka/ends-watch.ts'
+import { createMetrics, watchMemory } from './metrics.ts'
+import { createDatabase } from './postgres/database.ts'
+import { createTail, type Tail } from './postgres/tail.ts'
+
+export type QueryService = {
+  start(): Promise<{ port: number }>
+  /** Lets requests under way finish, then ends everything. */
+  stop(): Promise<void>
+}
+
+/** A tail that has not polled for so long stands still. */
+const STILL_MS_MAX = 5_000
+const KAFKA_CALL_TIMEOUT_MS = 2_000
+
+/** The tail, the log's ends, the database and the server in front of them. */
+export function createQueryService(config: Config, logger: Logger): QueryService {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const metrics = createMetrics(registry)
+  const { DATABASE_URL: databaseUrl, COUNTERSINK_TOPIC: topic } = config
+  const database = createDatabase(databaseUrl, logger)
+  const tail = createTail({
+    databaseUrl,
+    topic,
+    pollIntervalMs: config.POLL_INTERVAL_MS,
+    pollIntervalMsMax: config.POLL_INTERVAL_MS_MAX,
+    limits: {
+      tailEntriesMax: config.TAIL_ENTRIES_MAX,
+      pageCacheBytesMax: config.PAGE_CACHE_BYTES_MAX,
+      seriesCacheBytesMax: config.SERIES_CACHE_BYTES_MAX,
+    },
+    metrics,
+    logger,
+  })
+  watchMemory(registry, tail)
+  const kafka = createKafkaAdmin({
+    brokers: config.KAFKA_BROKERS,
+    clientId: 'countersink-query-api',
+    logger,
+    callTimeoutMs: KAFKA_CALL_TIMEOUT_MS,
+  })
+  const ends = createEndsWatch({ readEnds: () => kafka.endOffsets(topic), logger })
+  const server = createHttpServer({
+    host: config.HOST,
+    port: config.PORT,
+    logger,
+    metrics: registry,
+    readiness: () => readiness(tail),
+    openapi,
+  })
+  addRoutes(server.app, {
+    database,
+    tail,
+    ends,
+    metrics,
+    body: server.body,
+    waitMsMax: config.WAIT_MS_MAX,
+  })
+
+  let stopped: Promise<void> | undefined
+  async function stop(): Promise<void> {
+    await server.stop()
+    await Promise.all([tail.stop(), ends.stop(), database.stop()])
+    await kafka.stop()
+  }
+
+  return {
+    start() {
+      tail.start()
+      ends.start()
+      return server.start()
+    },
+    stop() {
+      stopped ??= stop()
+      return stopped
+    },
+  }
+}
+
+/** Health is progress: the tail polls, and what it follows is loaded. Kafka is not needed to answer. */
+function readiness(tail: Tail): Readiness {
+  const still = tail.stillForMs()
+  const standing = still > STILL_MS_MAX ? `has not polled for ${Math.round(still / 1000)} s` : 'ok'
+  const loaded = tail.world() === undefined ? 'the commit log is being loaded' : 'ok'
+  const ready = standing === 'ok' && loaded === 'ok'
+  return { ready, checks: { tail: standing, loaded } }
+}
