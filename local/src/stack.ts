@@ -4,6 +4,7 @@ import { writeFileAtomic } from './atomic-file.ts'
 import { BACKEND_NAMES, startBackends, type Backends } from './backends.ts'
 import { createChildRegister } from './child-register.ts'
 import type { StackConfig } from './config.ts'
+import { dataDirContracts } from './data-dir-contracts.ts'
 import { dataPaths, type DataPaths } from './paths.ts'
 import { aggregatorName, assertPortsFree, LOOPBACK, portLayout } from './ports.ts'
 import type { Report } from './report.ts'
@@ -41,6 +42,8 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
   const ports = portLayout(config.portBase, config.aggregatorCount)
   const register = createChildRegister(paths)
   const supervisor = createSupervisor({ register, logsDir: paths.logs, say: report.line })
+  // Before the first server makes the directory look used.
+  const contractsFile = dataDirContracts(config, paths)
   const stopping = new AbortController()
   const { signal } = stopping
   let backends: Backends | undefined
@@ -63,7 +66,7 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
     const isNew = await ensureTopic(brokers, config.topic, config.partitions)
     if (isNew) report.line(`  ${config.topic} made, with ${config.partitions} partitions`)
     signal.throwIfAborted()
-    const connections = connectionsOf(backends, config)
+    const connections = connectionsOf(backends, config.topic, contractsFile)
     await Promise.all(services.map((service) => startService(service, connections)))
     signal.throwIfAborted()
     const localEnv = {
@@ -85,7 +88,6 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
       env: {
         ...config.environment,
         ...env,
-        COUNTERSINK_CONTRACTS: config.contractsFile,
         COUNTERSINK_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
       },
     })
@@ -107,12 +109,17 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
   return { start, stop, killAll: supervisor.killAll }
 }
 
-function connectionsOf(backends: Backends, config: StackConfig): Record<string, string> {
+/** What every service, the command line and a test need to know. */
+function connectionsOf(
+  backends: Backends,
+  topic: string,
+  contractsFile: string | undefined,
+): Record<string, string> {
   return {
     KAFKA_BROKERS: backends.kafkaBrokers,
     DATABASE_URL: backends.databaseUrl,
     ...(backends.redisUrl && { REDIS_URL: backends.redisUrl }),
-    COUNTERSINK_TOPIC: config.topic,
-    ...(config.contractsFile && { COUNTERSINK_CONTRACTS: config.contractsFile }),
+    COUNTERSINK_TOPIC: topic,
+    ...(contractsFile && { COUNTERSINK_CONTRACTS: contractsFile }),
   }
 }

@@ -2,26 +2,43 @@ import type { StackConfig } from './config.ts'
 import { shownPath } from './paths.ts'
 
 /** The addresses and a few commands, for somebody who sees this for the first time. */
-export function whatToTry(config: StackConfig, localEnv: Record<string, string>): string {
+export function whatToTry(
+  config: Pick<StackConfig, 'command' | 'dataDir'>,
+  localEnv: Readonly<Record<string, string>>,
+): string {
   const { COUNTERSINK_API: api = '', COUNTERSINK_GATEWAY: gateway = '' } = localEnv
-  const event = `{"id":"e1","counter":"video_views","key":"v_1","delta":1,"at":"'$(date -u +%FT%TZ)'"}`
-  const envFile = shownPath(`${config.dataDir}/local.env`)
+  const dataDir = shownPath(config.dataDir)
   // The command line finds the default place by itself.
-  const settings = envFile === '.countersink/local.env' ? [] : [`    set -a; . ${envFile}; set +a`]
+  const cli = `npx countersink${dataDir === '.countersink' ? '' : ` --data-dir ${dataDir}`}`
   return [
     '',
-    `  API       ${api}/v1/counters     (description: ${api}/openapi.json)`,
+    `  API       ${api}/v1/counters   (described in ${api}/openapi.json)`,
     `  Gateway   ${gateway}/v1/events`,
-    `  Settings  ${envFile}`,
+    `  Settings  ${dataDir}/local.env`,
     '',
     '  Try:',
-    ...settings,
-    `    curl -s ${gateway}/v1/events -H 'content-type: application/json' -d '${event}'`,
-    `    npx countersink get video_views v_1`,
-    `    npx countersink status`,
-    `    npx countersink publish FILE.ndjson`,
+    ...(config.command === 'demo' ? demoCommands(cli, api) : firstCommands(cli, gateway)),
+    `    ${cli} status`,
     '',
     '  Ctrl-C stops everything; the data stay.',
     '',
   ].join('\n')
+}
+
+function demoCommands(cli: string, api: string): string[] {
+  return [
+    `    ${cli} get file_changes core/src`,
+    `    ${cli} windows file_changes core/src --step 1d --from 2024-10-01 --to 2024-10-25`,
+    `    ${cli} get video_views v_0`,
+    `    curl '${api}/v1/counters/video_views/keys/v_0?dims.country=de'`,
+  ]
+}
+
+function firstCommands(cli: string, gateway: string): string[] {
+  const event = `{"id":"e1","counter":"video_views","key":"v_1","at":"'$(date -u +%FT%TZ)'"}`
+  return [
+    `    curl ${gateway}/v1/events -H 'content-type: application/json' -d '${event}'`,
+    `    ${cli} get video_views v_1`,
+    `    ${cli} publish FILE.ndjson`,
+  ]
 }
