@@ -74,6 +74,8 @@ export type Consumer = {
   commitAdvisory(offsets: Map<number, number>): Promise<void>
   /** When a fetch last succeeded, epoch milliseconds; 0 before the first. */
   lastFetchAt(): number
+  /** When the group's coordinator last answered us as a member, by performance.now(). */
+  lastContactAt(): number
 }
 
 export function createConsumer(options: ConsumerOptions): Consumer {
@@ -211,5 +213,6 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       await member.commitAdvisory(new Map(ours))
     },
     lastFetchAt: () => reader.lastFetchAt(),
+    lastContactAt: () => member.lastContactAt(),
   }
 }

@@ -50,6 +50,8 @@ export type GroupMember = {
   rejoin(): void
   /** False when no contact succeeded for so long that the broker must have given us up. */
   isAlive(): boolean
+  /** When the broker last answered us as a member, by performance.now(). */
+  lastContactAt(): number
   /** Commits offsets for lag tools; skipped while rebalancing, failures are only logged. */
   commitAdvisory(offsets: ReadonlyMap<number, number>): Promise<void>
   /** Leaves the group, so that others take over at once, and closes; bounded, idempotent. */
@@ -223,6 +225,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
       const patience = state === 'joining' ? options.rebalanceTimeoutMs : 0
       return performance.now() - lastContactAt <= options.sessionTimeoutMs + patience
     },
+    lastContactAt: () => lastContactAt,
     async commitAdvisory(offsets) {
       if (state !== 'stable' || coordinator === undefined || offsets.size === 0) return
       const partitions = [...offsets].map(([partition, offset]) => ({
