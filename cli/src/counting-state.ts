@@ -11,15 +11,12 @@ import { liveSchema, type Query, withDatabase } from './database.ts'
 export type CountingState = {
   contracts: Contracts
   contractsFrom: string
-  /** 1 when it is not known. */
-  partitions: number
   /** Largest `at` counted of a counter in a partition. */
   clockOf: (counter: string, partition: number) => number | undefined
 }
 
 type StoredState = {
   contracts: Contracts | undefined
-  partitions: number
   clocks: ReadonlyMap<string, number>
 }
 
@@ -36,7 +33,6 @@ export async function readCountingState(settings: Settings): Promise<CountingSta
   return {
     contracts: contracts ?? parseContracts(''),
     contractsFrom: path ?? (stored?.contracts === undefined ? 'the defaults' : 'Postgres'),
-    partitions: stored?.partitions ?? 1,
     clockOf: (counter, partition) => stored?.clocks.get(clockKey(counter, partition)),
   }
 }
@@ -54,11 +50,8 @@ async function storedState(databaseUrl: string | undefined): Promise<StoredState
   }
 }
 
-async function readStoredState(query: Query): Promise<StoredState | undefined> {
+async function readStoredState(query: Query): Promise<StoredState> {
   const schema = await liveSchema(query)
-  const [found] = await query(`select max(partition) + 1 as partitions from ${schema}.partitions`)
-  const partitions = Number(found?.['partitions'] ?? 0)
-  if (partitions === 0) return undefined
   const clocks = await query(
     `select c.name, p.partition, p.clock from ${schema}.partition_counters p
      join ${schema}.counters c using (counter)`,
@@ -70,7 +63,6 @@ async function readStoredState(query: Query): Promise<StoredState | undefined> {
   )
   return {
     contracts: version === undefined ? undefined : contractsFromJson(String(version['body'])),
-    partitions,
     clocks: new Map(
       clocks.map((row) => [
         clockKey(String(row['name']), Number(row['partition'])),

@@ -134,6 +134,14 @@ async function ownerCheck(query: Query): Promise<Check> {
      from ${schema}.partitions order by partition`,
     [OWNER_SEEN_S_MAX],
   )
+  if (rows.length === 0) {
+    return {
+      name: 'aggregator',
+      level: 'fail',
+      detail: 'no aggregator has counted into this database yet',
+      fix: 'Start one (`npm run aggregator`, or `npm start` for all).',
+    }
+  }
   const orphans = rows.filter((row) => row['owned'] !== true).map((row) => row['partition'])
   const owners = new Set(rows.filter((row) => row['owned'] === true).map((row) => row['owner']))
   if (orphans.length === 0) {

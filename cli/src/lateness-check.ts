@@ -27,7 +27,7 @@ type CounterState = CounterLateness & { stored: Float64Array; clocks: Float64Arr
 
 export type LatenessCheckOptions = {
   contracts: Contracts
-  /** Partitions of the topic: each has a clock of its own. 1 when unknown, which warns too often. */
+  /** Partitions of the topic: each has a clock of its own. */
   partitions: number
   /** The clock of a counter in each partition as it stands now; undefined where none is known. */
   clockOf: (counter: string, partition: number) => number | undefined
@@ -77,7 +77,7 @@ export class LatenessCheck {
 
   #partitionOf(event: CountEvent): number {
     const { partitions } = this.#options
-    return partitions === 1 ? 0 : partitionOf(recordKey(event.counter, event.key), partitions)
+    return partitionOf(recordKey(event.counter, event.key), partitions)
   }
 
   #start(counter: string): CounterState | undefined {

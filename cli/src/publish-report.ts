@@ -1,7 +1,7 @@
 import { messageOf } from '@countersink/shared/errors'
 import { type InvalidReason, REASON_DETAILS } from '@countersink/shared/reasons'
 import { EXIT, type ExitCode } from './exit-codes.ts'
-import type { Tally } from './outcome-watch.ts'
+import type { Sample, Tally } from './outcome-watch.ts'
 import type { SendResult } from './publish-sender.ts'
 import { formatTable, grouped, plural, spoken } from './table.ts'
 
@@ -10,6 +10,8 @@ export type PublishSummary = {
   sending: SendResult
   /** Undefined with --no-wait. */
   tally: Readonly<Tally> | undefined
+  /** Some of the events that conflicted, were late or invalid. */
+  samples: readonly Sample[]
   pending: number
   waitFailure: unknown
   /** Covers everything that was delivered; undefined when nothing was. */
