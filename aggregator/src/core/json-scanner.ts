@@ -14,8 +14,8 @@ const CLOSE_BRACE = 0x7d
 
 /** 15 digits are always a safe integer; what has more is the slow path's to judge. */
 const DIGITS_MAX = 15
-/** Of `"delta":0}`: a shorter rest has no known field but a tiny `at`, and is not worth a thought. */
-const MEMBER_BYTES_MIN = 10
+/** What is read of a name at once, and may lie behind the value, but not behind the buffer. */
+const NAME_BYTES_READ = 8
 const VALUE_BYTES_MAX = LIMITS.valueBytesMax
 const ID_BYTES_MAX = LIMITS.idBytesMax
 const COUNTER_BYTES_MAX = LIMITS.counterBytesMax
@@ -79,6 +79,7 @@ export class JsonScanner {
     const view = this.#view
     if (end - start > VALUE_BYTES_MAX || end > bytes.length) return false
     const limit = Math.min(end, bytes.length - 3)
+    const nameLimit = bytes.length - NAME_BYTES_READ
     let i = start
     if (i >= end || bytes[i] !== OPEN_BRACE) return false
     fields.bytes = bytes
@@ -89,7 +90,7 @@ export class JsonScanner {
       i++
       if (i < end && bytes[i] === SPACE) i++
       if (i < end && byteAt(bytes, i) <= SPACE) i = skipSpace(bytes, i, end)
-      if (end - i < MEMBER_BYTES_MIN) return false
+      if (i > nameLimit) return false
       let field = OTHER
       const first = view.getInt32(i, true)
       if (first === ID) {
