@@ -21,7 +21,7 @@ const BREAKDOWNS_INITIAL = 4096
  */
 export class Columns {
   count = 0
-  records: Uint8Array = new Uint8Array(0)
+  records: Buffer = Buffer.alloc(0)
   readonly offset = new Float64Array(COLUMNS_CAPACITY)
   readonly index = new Int32Array(COLUMNS_CAPACITY)
   readonly reason = new Uint8Array(COLUMNS_CAPACITY)
@@ -37,7 +37,7 @@ export class Columns {
   breakdownSlots = new Int32Array(BREAKDOWNS_INITIAL)
   breakdownCount = 0
 
-  clear(records: Uint8Array): void {
+  clear(records: Buffer): void {
     this.count = 0
     this.breakdownCount = 0
     this.records = records

@@ -72,7 +72,7 @@ const APPEND_TIME = 20_000
 
 function foldBatch(state: PartitionState, events: readonly OracleEvent[]): void {
   const columns = new Columns()
-  columns.clear(new Uint8Array(0))
+  columns.clear(Buffer.alloc(0))
   state.appendMax = Math.max(state.appendMax, APPEND_TIME - 300_000)
   for (const one of events) {
     const row = columns.count

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
 import pg from 'pg'
@@ -42,5 +43,22 @@ export async function migrate(databaseUrl: string, logger: Logger): Promise<void
   } finally {
     // Ending the session gives the lock back, also after an error.
     await client.end().catch(() => {})
+  }
+}
+
+const RETRY_DELAY_MS_MIN = 100
+const RETRY_DELAY_MS_MAX = 2000
+
+/** migrate(), waiting for a database that is not there yet for as long as it takes. */
+export async function migrateWhenThere(databaseUrl: string, logger: Logger): Promise<void> {
+  for (let delayMs = RETRY_DELAY_MS_MIN; ; delayMs = Math.min(delayMs * 2, RETRY_DELAY_MS_MAX)) {
+    try {
+      await migrate(databaseUrl, logger)
+      return
+    } catch (error) {
+      if (!(error instanceof CountersinkError) || !error.retryable) throw error
+      logger.warn({ reason: error.message }, 'waiting for the database')
+      await sleep(delayMs)
+    }
   }
 }

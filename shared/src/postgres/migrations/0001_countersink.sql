@@ -172,9 +172,6 @@ begin
     index int not null,
     outcome text not null,
     reason text,
-    counter text,
-    key text,
-    id text,
     value bytea,
     seen_at timestamptz not null default now(),
     primary key (partition, "offset", index)

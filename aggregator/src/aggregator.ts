@@ -1,0 +1,146 @@
+import { hostname } from 'node:os'
+import { readContracts } from '@countersink/shared/contracts'
+import { type CountersinkError, messageOf } from '@countersink/shared/errors'
+import { createHttpServer } from '@countersink/shared/http/server'
+import { createKafkaAdmin } from '@countersink/shared/kafka/admin'
+import { createConsumer } from '@countersink/shared/kafka/consumer'
+import type { Logger } from '@countersink/shared/log'
+import { createPool, generationSchema } from '@countersink/shared/postgres/pool'
+import { createCommitter } from './committer.ts'
+import type { Config } from './config.ts'
+import { hashKeyOf } from './core/keyed-hash.ts'
+import { createIntake } from './intake.ts'
+import { createKeeper } from './keeper.ts'
+import { LIMITS } from './limits.ts'
+import { createMetrics } from './metrics.ts'
+import { Ownership } from './ownership.ts'
+import { CounterIds } from './postgres/counter-ids.ts'
+import { readGeneration } from './postgres/generation.ts'
+import { readiness } from './readiness.ts'
+import { createWriterConnection } from './writer-connection.ts'
+
+export type Aggregator = {
+  start(): Promise<{ port: number }>
+  /** Commits what was folded, hands the partitions over, and closes everything; bounded, idempotent. */
+  stop(): Promise<void>
+}
+
+const FETCH_WAIT_MS_MAX = 500
+const FETCH_BYTES_MAX = 32 * 1024 * 1024
+const POOL_CONNECTIONS_MAX = 4
+
+/**
+ * One aggregator process, wired together: Kafka's consumer group says which partitions are ours,
+ * ownership claims and loads them, the intake folds what is fetched, the committer commits it, and
+ * the keeper looks after all of them once a second. `onFatal` is called when only a new process, or
+ * a person, can help.
+ */
+export async function createAggregator(
+  config: Config,
+  logger: Logger,
+  onFatal: (error: CountersinkError) => void,
+): Promise<Aggregator> {
+  const { brokers, topic, databaseUrl } = config
+  const contracts = readContracts(config.contractsPath)
+  const pool = createPool({
+    databaseUrl,
+    applicationName: 'countersink-aggregator',
+    connectionsMax: POOL_CONNECTIONS_MAX,
+    statementTimeoutMs: LIMITS.statementMsMax,
+    logger,
+  })
+  const { generation, secret } = await readGeneration(pool, topic)
+  const schema = generationSchema(generation)
+  const clientId = `countersink-aggregator-${hostname()}-${process.pid}`
+  const admin = createKafkaAdmin({ brokers, clientId, logger })
+  const counterIds = new CounterIds(schema)
+  const ownership: Ownership = new Ownership({
+    schema,
+    owner: clientId,
+    pool,
+    hashKey: hashKeyOf(secret),
+    contracts,
+    counterIds,
+    logger,
+    readLogBounds: async () => {
+      const [starts, ends] = await Promise.all([admin.startOffsets(topic), admin.endOffsets(topic)])
+      return { partitions: ends.size, starts, ends }
+    },
+    onHalted: () => metrics.onHalted(),
+  })
+  const metrics = createMetrics(ownership)
+  const connection = createWriterConnection(databaseUrl, logger)
+  const committer = createCommitter({
+    schema,
+    ownership,
+    counterIds,
+    connection,
+    liveIntervalMs: config.commitIntervalMs,
+    logger,
+    onCommitted: (report) => metrics.onCommitted(report),
+    onRetried: () => metrics.onRetried(),
+    onFenced: (owned) => keeper.fenced(owned),
+  })
+  const intake = createIntake({
+    ownership,
+    committer,
+    logger,
+    onDoubt: (owned) => keeper.fenced(owned),
+  })
+  const consumer = createConsumer({
+    brokers,
+    clientId,
+    groupId: config.groupId,
+    topic,
+    sessionTimeoutMs: config.sessionTimeoutMs,
+    heartbeatIntervalMs: Math.max(250, Math.floor(config.sessionTimeoutMs / 4)),
+    rebalanceTimeoutMs: config.rebalanceTimeoutMs,
+    maxBytesPerPartition: config.fetchBytesPerPartition,
+    maxWaitMs: FETCH_WAIT_MS_MAX,
+    maxBytes: FETCH_BYTES_MAX,
+    logger,
+    hooks: {
+      onAssigned: async (added) => await keeper.assigned(added),
+      onRevoked: (partitions) => keeper.revoked(partitions),
+      onBatch: async (batch) => await intake.take(batch),
+      onOutOfRange: async (partition, offset) => await intake.outOfRange(partition, offset),
+    },
+  })
+  const keeper = createKeeper({ schema, pool, ownership, committer, consumer, logger, onFatal })
+  const http = createHttpServer({
+    host: config.host,
+    port: config.port,
+    logger,
+    metrics: metrics.registry,
+    readiness: () => readiness(ownership, connection, consumer),
+  })
+
+  async function stop(): Promise<void> {
+    await consumer.quiesce()
+    await committer.stop()
+    await keeper.stop()
+    await consumer.stop()
+    await http.stop()
+    await admin.stop()
+    await connection.stop()
+    await pool.end()
+  }
+
+  let stopping: Promise<void> | undefined
+  return {
+    async start() {
+      const listening = await http.start()
+      await admin.start()
+      committer.start()
+      keeper.start()
+      await consumer.start()
+      return listening
+    },
+    async stop() {
+      stopping ??= stop().catch((error: unknown) => {
+        logger.error({ reason: messageOf(error) }, 'stopping did not go well')
+      })
+      await stopping
+    },
+  }
+}

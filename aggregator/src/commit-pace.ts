@@ -1,0 +1,109 @@
+import type { PartitionState } from './core/partition-state.ts'
+import type { CommitMode } from './due-pages.ts'
+import { LIMITS } from './limits.ts'
+import { lagOf, type OwnedPartition } from './owned-partition.ts'
+import type { Ownership } from './ownership.ts'
+
+/**
+ * When to commit. Live: as soon as something is folded, but not more often than the interval, so
+ * that what comes is seen at once. Behind: large commits, since what one costs is mostly its pages.
+ * Idle with dirt: pages alone, so that a take-over finds little.
+ */
+export class CommitPace {
+  readonly #ownership: Ownership
+  readonly #liveIntervalMs: number
+  #wake: (() => void) | undefined
+  #afterCommit: (() => void)[] = []
+  #lastCommitAt = 0
+  #blocked = 0
+  #hurried = false
+
+  constructor(ownership: Ownership, liveIntervalMs: number) {
+    this.#ownership = ownership
+    this.#liveIntervalMs = liveIntervalMs
+  }
+
+  notify(): void {
+    this.#wake?.()
+  }
+
+  committed(): void {
+    this.#lastCommitAt = performance.now()
+    this.#hurried = false
+    for (const wake of this.#afterCommit.splice(0)) wake()
+  }
+
+  /** Asks for a commit at once that writes all pages. */
+  hurry(): void {
+    this.#hurried = true
+    this.notify()
+  }
+
+  pendingEvents(): number {
+    return this.#ownership.loaded().reduce((sum, { state }) => sum + state!.ledger.read, 0)
+  }
+
+  /** The mode of the commit that is due now, or undefined when none is. */
+  due(draining: boolean): CommitMode | undefined {
+    const loaded = this.#ownership.loaded()
+    const moved = loaded.some(({ state }) => state!.isMoved)
+    const dirty = loaded.some(({ state }) => state!.dirt.sums.size > 0)
+    const sinceMs = performance.now() - this.#lastCommitAt
+    if (this.#hurried && (moved || dirty)) return 'behind'
+    if (!moved) return dirty && !draining && sinceMs >= LIMITS.idleFlushMs ? 'idle' : undefined
+    if (this.#isBehind(loaded)) {
+      const isFull = this.pendingEvents() >= LIMITS.behindEventsPerCommit || this.#blocked > 0
+      const isOld = sinceMs >= LIMITS.behindCommitIntervalMs
+      return isFull || isOld || draining ? 'behind' : undefined
+    }
+    return sinceMs >= this.#liveIntervalMs || this.#blocked > 0 || draining ? 'live' : undefined
+  }
+
+  takesPart(state: PartitionState, mode: CommitMode): boolean {
+    return state.isMoved || (mode !== 'live' && state.dirt.sums.size > 0)
+  }
+
+  /** Waits until the next commit may be due. */
+  async wait(signal: AbortSignal): Promise<void> {
+    const moved = this.#ownership.loaded().some(({ state }) => state!.isMoved)
+    const sinceMs = performance.now() - this.#lastCommitAt
+    const intervalMs = moved ? this.#liveIntervalMs : LIMITS.idleFlushMs
+    const restMs = intervalMs > sinceMs ? intervalMs - sinceMs : intervalMs
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => done(), restMs)
+      const done = (): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', done)
+        this.#wake = undefined
+        resolve()
+      }
+      signal.addEventListener('abort', done, { once: true })
+      // With something folded only the clock can make a commit due, or somebody who has no room.
+      if (!moved || this.#blocked > 0) this.#wake = done
+    })
+  }
+
+  async room(owned: OwnedPartition): Promise<void> {
+    while (owned.state !== undefined && this.#isFull(owned.state)) {
+      this.#blocked++
+      this.notify()
+      await this.afterCommit()
+      this.#blocked--
+    }
+  }
+
+  /** Resolves when the commit that is under way, or the next one, is over. */
+  async afterCommit(): Promise<void> {
+    await new Promise<void>((resolve) => this.#afterCommit.push(resolve))
+  }
+
+  #isFull(state: PartitionState): boolean {
+    return (
+      state.open.size >= LIMITS.openBlocksMax || this.pendingEvents() >= LIMITS.pendingEventsMax
+    )
+  }
+
+  #isBehind(loaded: readonly OwnedPartition[]): boolean {
+    return loaded.reduce((sum, owned) => sum + lagOf(owned), 0) >= LIMITS.behindRecordsMin
+  }
+}

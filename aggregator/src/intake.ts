@@ -1,0 +1,97 @@
+import { messageOf } from '@countersink/shared/errors'
+import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
+import type { Logger } from '@countersink/shared/log'
+import type { Committer } from './committer.ts'
+import { BatchFold, type Unreadable } from './core/batch-fold.ts'
+import type { OwnedPartition } from './owned-partition.ts'
+import type { Ownership } from './ownership.ts'
+import { checkRecord } from './record-check.ts'
+
+export type IntakeOptions = {
+  ownership: Ownership
+  committer: Committer
+  logger: Logger
+  /** The state can no longer be trusted: drop it and load it again. */
+  onDoubt: (owned: OwnedPartition) => void
+}
+
+export type Intake = {
+  /** Folds what was fetched; waits first while there is no room for more. */
+  take(batch: FetchedBatch): Promise<void>
+  outOfRange(partition: number, offset: number): Promise<void>
+}
+
+/** The way from fetched batches into the fold, with every check that must hold before. */
+export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOptions): Intake {
+  const batchFold = new BatchFold()
+
+  async function take(batch: FetchedBatch): Promise<void> {
+    const owned = ownership.get(batch.partition)
+    if (owned === undefined) return
+    await owned.ready
+    await committer.room(owned)
+    if (batch.isStale() || owned.dropped || owned.halted !== undefined) return
+    if (batch.fetchedOffset !== owned.expectedOffset) {
+      const { partition, expectedOffset } = owned
+      logger.error({ partition, expectedOffset, fetched: batch.fetchedOffset }, 'unexpected offset')
+      onDoubt(owned)
+      return
+    }
+    if (!(await isSameLog(owned, batch))) return
+    const stop = foldBatch(owned, batch)
+    committer.notify()
+    if (stop === undefined) return
+    await ownership.halt(owned, `offset ${stop.offset} cannot be read: ${stop.reason}`)
+  }
+
+  /** Before the first fold: is the last counted record still the one at its offset? */
+  async function isSameLog(owned: OwnedPartition, batch: FetchedBatch): Promise<boolean> {
+    const mark = owned.unverified
+    if (mark === undefined) return true
+    const check = checkRecord(batch, mark)
+    if (check === 'not-there-yet') {
+      owned.expectedOffset = batch.nextOffset
+      return false
+    }
+    if (check === 'different') {
+      await ownership.halt(
+        owned,
+        `the record at offset ${mark.offset} is not the one that was counted: the topic was made again`,
+      )
+      return false
+    }
+    owned.unverified = undefined
+    return true
+  }
+
+  function foldBatch(owned: OwnedPartition, batch: FetchedBatch): Unreadable | undefined {
+    const { state } = owned
+    if (state === undefined) return undefined
+    owned.logEnd = batch.lastStableOffset
+    try {
+      const stop = batchFold.run(state, batch)
+      owned.lastRecord = batchFold.lastRecord ?? owned.lastRecord
+      owned.expectedOffset = batch.nextOffset
+      return stop
+    } catch (error) {
+      // A bound was reached or a proof was wrong in mid-batch: the state is neither here nor there,
+      // and nothing of it may be committed.
+      logger.error({ err: error, partition: owned.partition }, 'the fold failed')
+      owned.state = undefined
+      return { offset: state.next, reason: messageOf(error) }
+    }
+  }
+
+  return {
+    take,
+    async outOfRange(partition, offset) {
+      const owned = ownership.get(partition)
+      if (owned === undefined || owned.dropped) return
+      await owned.ready
+      await ownership.halt(
+        owned,
+        `the log does not hold offset ${offset}: retention has passed it, or the topic was made again`,
+      )
+    },
+  }
+}

@@ -1,0 +1,33 @@
+/** Bounds of the aggregator, units last. What a user may want to turn is in config.ts. */
+export const LIMITS = {
+  /** Sums in the layer that is being folded, per partition: 1 KiB a block. */
+  openBlocksMax: 16_384,
+  /** Events folded and not committed, over all partitions. */
+  pendingEventsMax: 1_000_000,
+  /** Sums in the log that are not in pages, per partition: bounds a take-over and the readers. */
+  dirtEntriesMax: 131_072,
+  /** Pages kept in memory per partition, 1 KiB each. */
+  pagesCachedMax: 4096,
+  /** Pages that a live commit writes per partition: enough that all get their turn, few enough to be quick. */
+  livePagesMin: 4,
+  livePagesMax: 96,
+  /** All dirty pages get their turn within about this many live commits. */
+  livePagesTurns: 40,
+  idlePagesMax: 512,
+  /** Behind by more than this many records, commits are large and write all pages. */
+  behindRecordsMin: 50_000,
+  behindEventsPerCommit: 500_000,
+  behindCommitIntervalMs: 2000,
+  idleFlushMs: 1000,
+  beatIntervalMs: 1000,
+  retryDelayMsMin: 50,
+  retryDelayMsMax: 2000,
+  /** A zombie stopped in mid-transaction must not keep its successor waiting for the row. */
+  idleInTransactionMsMax: 2500,
+  statementMsMax: 60_000,
+  /** No fetch has come back for so long although partitions are ours: not ready. */
+  fetchStallMsMax: 15_000,
+  /** And for so long: the process ends, and whoever supervises it starts a new one. */
+  fetchStallExitMsMax: 120_000,
+  drainMsMax: 10_000,
+} as const

@@ -1,0 +1,110 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { CommitReport } from './committer.ts'
+import { lagOf } from './owned-partition.ts'
+import type { Ownership } from './ownership.ts'
+
+export type Metrics = {
+  registry: Registry
+  onCommitted(report: CommitReport): void
+  onFenced(): void
+  onRetried(): void
+  onHalted(): void
+}
+
+const COMMIT_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
+const MODES = ['mode'] as const
+
+/** Numbers for operators. No key and no counter is ever a label: users choose those. */
+export function createMetrics(ownership: Ownership): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const commitSeconds = new Histogram({
+    name: 'countersink_commit_seconds',
+    help: 'From sealing a commit to its confirmation',
+    labelNames: MODES,
+    buckets: COMMIT_SECONDS,
+    registers,
+  })
+  const events = new Counter({
+    name: 'countersink_events_committed_total',
+    help: 'Events in confirmed commits, whatever their outcome',
+    registers,
+  })
+  const pages = new Counter({
+    name: 'countersink_pages_written_total',
+    help: 'Pages of totals and windows written',
+    registers,
+  })
+  const counter = (name: string, help: string): Counter => new Counter({ name, help, registers })
+  const fenced = counter(
+    'countersink_fenced_total',
+    'Partitions dropped because another owner moved them',
+  )
+  const retried = counter(
+    'countersink_commit_retries_total',
+    'Tries of a commit that did not succeed',
+  )
+  const halted = counter('countersink_halts_total', 'Partitions that were halted')
+  addGauges(ownership, registers)
+  return {
+    registry,
+    onCommitted(report) {
+      commitSeconds.observe({ mode: report.mode }, report.ms / 1000)
+      events.inc(report.events)
+      pages.inc(report.pages)
+    },
+    onFenced: () => fenced.inc(),
+    onRetried: () => retried.inc(),
+    onHalted: () => halted.inc(),
+  }
+}
+
+function addGauges(ownership: Ownership, registers: Registry[]): void {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  const sum = (read: (owned: ReturnType<Ownership['all']>[number]) => number): number =>
+    ownership.all().reduce((total, owned) => total + read(owned), 0)
+  gauge(
+    'countersink_partitions_owned',
+    'Partitions claimed by this process',
+    () => ownership.all().length,
+  )
+  gauge('countersink_partitions_halted', 'Partitions that wait for an operator', () =>
+    sum(({ halted }) => (halted === undefined ? 0 : 1)),
+  )
+  gauge('countersink_lag_records', 'Records known to wait in the partitions owned', () =>
+    sum(lagOf),
+  )
+  gauge('countersink_pending_events', 'Events folded and not yet committed', () =>
+    sum(({ state }) => state?.ledger.read ?? 0),
+  )
+  gauge('countersink_dirt_entries', 'Sums in the log that their page does not have yet', () =>
+    sum(({ state }) => state?.dirt.entries ?? 0),
+  )
+  gauge('countersink_dirty_pages', 'Pages that lack something of the log', () =>
+    sum(({ state }) => state?.dirt.sums.size ?? 0),
+  )
+  gauge('countersink_ids_count', 'Ids remembered', () => sum(({ state }) => state?.ids.size ?? 0))
+  gauge('countersink_ids_bytes', 'Bytes allocated for remembered ids', () =>
+    sum(({ state }) => state?.ids.byteLength ?? 0),
+  )
+  gauge('countersink_pages_bytes', 'Bytes allocated for dirt and cached pages', () =>
+    sum(({ state }) =>
+      state === undefined
+        ? 0
+        : state.open.byteLength + state.dirt.sums.byteLength + state.dirt.cache.byteLength,
+    ),
+  )
+  gauge('countersink_series_bytes', 'Bytes allocated for series', () =>
+    sum(({ state }) => state?.counters.byteLength ?? 0),
+  )
+}

@@ -1,0 +1,188 @@
+import { sqlState } from '@countersink/shared/postgres/pool'
+import type pg from 'pg'
+import { copyRows } from './copy-rows.ts'
+import type { PageWrites } from './page-writes.ts'
+import type { LogWriters, SealedPartition } from './seal.ts'
+
+/** One partition's part in a commit: what was sealed, and what the compare-and-set compares. */
+export type CommitPart = {
+  sealed: SealedPartition
+  token: string
+  revision: number
+  floor: number
+  /** The last record delivered below `next`, with its hash; undefined when there was none yet. */
+  record: { offset: number; hash: number } | undefined
+}
+
+export type CommitRequest = {
+  schema: string
+  parts: readonly CommitPart[]
+  log: LogWriters
+  pages: PageWrites
+}
+
+/**
+ * What became of one try. `fenced` are the parts whose compare-and-set failed: nothing of them was
+ * committed, the others were. `unsettled`: the answer to COMMIT was lost, and only the database
+ * knows.
+ */
+export type CommitTry =
+  | { kind: 'committed'; fenced: CommitPart[] }
+  | { kind: 'rolled-back'; error: unknown }
+  | { kind: 'unsettled'; error: unknown }
+
+/**
+ * One transaction, in this order:
+ *   (1) compare-and-set of every partition's offset, token and revision: from here on nobody else
+ *       can move them; whoever moved one before us has fenced us, and it is left out of the rest
+ *   (2) new series, so that every slot in what follows has a name
+ *   (3) the commit row with its ids, its per-window deltas, and the clocks
+ *   (4) the pages that are due
+ *   (5) the sample of rejects
+ * and COMMIT, whose tag is checked: a server that rolled back says so there and nowhere else.
+ */
+export async function tryCommit(client: pg.ClientBase, request: CommitRequest): Promise<CommitTry> {
+  let fenced: CommitPart[]
+  try {
+    await client.query('begin')
+    const moved = await compareAndSet(client, request)
+    fenced = request.parts.filter((part) => !moved.includes(part))
+    if (moved.length === 0) {
+      await client.query('rollback')
+      return { kind: 'committed', fenced }
+    }
+    await writeParts(client, request, moved)
+  } catch (error) {
+    await client.query('rollback').catch(() => {})
+    return { kind: 'rolled-back', error }
+  }
+  try {
+    const { command } = await client.query('commit')
+    if (command === 'COMMIT') return { kind: 'committed', fenced }
+    return { kind: 'rolled-back', error: new Error(`COMMIT was answered by ${command}`) }
+  } catch (error) {
+    return { kind: isAnswer(error) ? 'rolled-back' : 'unsettled', error }
+  }
+}
+
+/**
+ * An error with an SQLSTATE is the server's answer: it has rolled back. That it shuts down (class
+ * 57) is not: it may have committed before it said good-bye.
+ */
+function isAnswer(error: unknown): boolean {
+  const state = sqlState(error)
+  return state !== undefined && /^[0-9A-Z]{5}$/.test(state) && !state.startsWith('57')
+}
+
+async function writeParts(
+  client: pg.ClientBase,
+  { schema, log, pages }: CommitRequest,
+  parts: readonly CommitPart[],
+): Promise<void> {
+  const rows = parts.map(({ sealed }) => sealed.rows)
+  const series = rows.map((row) => row.series)
+  await copyRows(client, `${schema}.series (${SERIES_COLUMNS})`, log.series, series)
+  const commits = rows.map((row) => row.commits)
+  await copyRows(client, `${schema}.commits (${COMMIT_COLUMNS})`, log.commits, commits)
+  const deltas = rows.map((row) => row.deltas)
+  await copyRows(client, `${schema}.window_deltas (${DELTA_COLUMNS})`, log.deltas, deltas)
+  await saveClocks(client, schema, parts)
+  await pages.execute(client, new Set(parts.map(({ sealed }) => sealed.state.partition)))
+  await saveRejects(client, schema, parts)
+}
+
+const SERIES_COLUMNS = 'counter, partition, slot, key, dims'
+const COMMIT_COLUMNS =
+  'partition, first, next, read, applied, duplicate, conflict, late, invalid, clocks, ids, outcomes'
+const DELTA_COLUMNS = 'partition, first, counter, start, slots, deltas, carries'
+
+async function compareAndSet(client: pg.ClientBase, request: CommitRequest): Promise<CommitPart[]> {
+  const { parts } = request
+  const of = <T>(pick: (part: CommitPart) => T): T[] => parts.map(pick)
+  const { rows } = await client.query<{ partition: number }>({
+    name: `compare-and-set-${request.schema}`,
+    text: `update ${request.schema}.partitions p
+      set next = u.next, floor = u.floor, ids_floor = u.ids_floor, revision = p.revision + 1,
+        append_max = u.append_max, record_offset = u.record_offset, record_hash = u.record_hash,
+        seen_at = now(), read = p.read + u.read, applied = p.applied + u.applied,
+        duplicate = p.duplicate + u.duplicate, conflict = p.conflict + u.conflict,
+        late = p.late + u.late, invalid = p.invalid + u.invalid,
+        misrouted = p.misrouted + u.misrouted
+      from unnest($1::int[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[],
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::int[], $11::int[], $12::int[], $13::int[],
+        $14::int[], $15::int[], $16::int[], $17::int[])
+        u (partition, first, token, revision, next, floor, ids_floor, append_max, record_offset,
+          record_hash, read, applied, duplicate, conflict, late, invalid, misrouted)
+      where p.partition = u.partition and p.next = u.first and p.token = u.token
+        and p.revision = u.revision
+      returning p.partition`,
+    values: [
+      of(({ sealed }) => sealed.state.partition),
+      of(({ sealed }) => sealed.first),
+      of(({ token }) => token),
+      of(({ revision }) => revision),
+      of(({ sealed }) => sealed.next),
+      of(({ floor }) => floor),
+      of(({ sealed }) => sealed.idsFloor),
+      of(({ sealed }) => sealed.appendMax),
+      of(({ record }) => record?.offset ?? null),
+      of(({ record }) => record?.hash ?? null),
+      of(({ sealed }) => sealed.counts.read),
+      of(({ sealed }) => sealed.counts.applied),
+      of(({ sealed }) => sealed.counts.duplicate),
+      of(({ sealed }) => sealed.counts.conflict),
+      of(({ sealed }) => sealed.counts.late),
+      of(({ sealed }) => sealed.counts.invalid),
+      of(({ sealed }) => sealed.counts.misrouted),
+    ],
+  })
+  const moved = new Set(rows.map(({ partition }) => partition))
+  return parts.filter(({ sealed }) => moved.has(sealed.state.partition))
+}
+
+async function saveClocks(
+  client: pg.ClientBase,
+  schema: string,
+  parts: readonly CommitPart[],
+): Promise<void> {
+  const clocks = parts.flatMap(({ sealed }) =>
+    sealed.clocks.map((clock) => ({ partition: sealed.state.partition, ...clock })),
+  )
+  if (clocks.length === 0) return
+  await client.query({
+    name: `save-clocks-${schema}`,
+    text: `insert into ${schema}.partition_counters as c (partition, counter, ordinal, clock)
+      select * from unnest($1::int[], $2::int[], $3::int[], $4::bigint[])
+      on conflict (partition, counter) do update set clock = excluded.clock`,
+    values: [
+      clocks.map(({ partition }) => partition),
+      clocks.map(({ counter }) => counter),
+      clocks.map(({ ordinal }) => ordinal),
+      clocks.map(({ clock }) => clock),
+    ],
+  })
+}
+
+async function saveRejects(
+  client: pg.ClientBase,
+  schema: string,
+  parts: readonly CommitPart[],
+): Promise<void> {
+  const rejects = parts.flatMap(({ sealed }) =>
+    sealed.rejects.map((reject) => ({ partition: sealed.state.partition, ...reject })),
+  )
+  if (rejects.length === 0) return
+  await client.query(
+    `insert into ${schema}.rejects (partition, "offset", index, outcome, reason, value)
+     select * from unnest($1::int[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::bytea[])
+     on conflict do nothing`,
+    [
+      rejects.map(({ partition }) => partition),
+      rejects.map(({ offset }) => offset),
+      rejects.map(({ index }) => index),
+      rejects.map(({ outcome }) => outcome),
+      rejects.map(({ reason }) => reason),
+      rejects.map(({ value }) => value),
+    ],
+  )
+}

@@ -1,0 +1,234 @@
+import type { Contracts } from '@countersink/shared/contracts'
+import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
+import { partitionOf, recordKey } from '@countersink/shared/routing'
+import type pg from 'pg'
+import type { PageKey } from '../core/dirt.ts'
+import { ID_WORDS } from '../core/id-memory.ts'
+import type { HashKey } from '../core/keyed-hash.ts'
+import { PartitionState } from '../core/partition-state.ts'
+import { formatSeriesName, MISROUTED } from '../core/series-dictionary.ts'
+import type { ClaimedPartition } from './claim.ts'
+import type { CounterIds } from './counter-ids.ts'
+import { ID_GROUP_HEADER_BYTES, readIdGroupHeader } from './id-groups.ts'
+import { readPages, sumAt } from './page-reads.ts'
+
+const SERIES_PER_READ_MAX = 20_000
+const COMMITS_PER_READ_MAX = 64
+const DELTA_ROWS_PER_READ_MAX = 1000
+
+export type LoadRequest = {
+  schema: string
+  claimed: ClaimedPartition
+  partitions: number
+  hashKey: HashKey
+  contracts: Contracts
+  counterIds: CounterIds
+  /** Ends the load early by an exception: the partition was revoked meanwhile. */
+  signal: AbortSignal
+}
+
+/**
+ * Builds a claimed partition's state from what Postgres has: counters and clocks, series, the ids
+ * that are still remembered, and the dirt. After the claim nobody else can write any of it.
+ */
+export async function loadPartition(
+  client: pg.ClientBase,
+  request: LoadRequest,
+): Promise<PartitionState> {
+  const { claimed, partitions, hashKey, contracts } = request
+  const { partition, next, appendMax } = claimed
+  const state = new PartitionState({ partition, partitions, hashKey, contracts, next, appendMax })
+  await loadCounters(client, request, state)
+  await loadSeries(client, request, state)
+  await loadIds(client, request, state)
+  await loadDirt(client, request, state)
+  return state
+}
+
+async function loadCounters(client: pg.ClientBase, request: LoadRequest, state: PartitionState) {
+  const { rows } = await client.query<{ name: string; clock: string }>(
+    `select c.name, p.clock from ${request.schema}.partition_counters p
+     join ${request.schema}.counters c using (counter)
+     where p.partition = $1 order by p.ordinal`,
+    [state.partition],
+  )
+  for (const { name, clock } of rows) state.counters.restore(name, Number(clock))
+  const contracts = state.counters.list.map(({ name, contract }) => [name, contract] as const)
+  if (contracts.length > 0) await request.counterIds.ensure(client, new Map(contracts))
+}
+
+type SeriesRow = { slot: number; key: string; dims: Record<string, string> }
+
+async function loadSeries(client: pg.ClientBase, request: LoadRequest, state: PartitionState) {
+  for (const counter of state.counters.list) {
+    const id = request.counterIds.of(counter.name)
+    for (;;) {
+      request.signal.throwIfAborted()
+      const { rows } = await client.query<SeriesRow>(
+        `select slot, key, dims from ${request.schema}.series
+         where counter = $1 and partition = $2 and slot >= $3 order by slot limit $4`,
+        [id, state.partition, counter.dictionary.size, SERIES_PER_READ_MAX],
+      )
+      for (const { key, dims } of rows) {
+        const name = formatSeriesName(key, dims)
+        const record = recordKey(counter.name, key)
+        const misrouted = partitionOf(record, request.partitions) !== state.partition
+        const keyLength = Buffer.byteLength(key)
+        const flags = misrouted && keyLength === name.length ? MISROUTED : 0
+        counter.dictionary.deal(name, 0, name.length, keyLength, flags)
+      }
+      if (rows.length < SERIES_PER_READ_MAX) break
+    }
+    counter.seriesSaved = counter.dictionary.size
+  }
+}
+
+async function loadIds(client: pg.ClientBase, request: LoadRequest, state: PartitionState) {
+  const { schema, claimed, signal } = request
+  const ordinals = ordinalsById(request, state)
+  const carried = await client.query<{ ids: Buffer }>(
+    `select ids from ${schema}.carried_ids where partition = $1`,
+    [state.partition],
+  )
+  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next)
+  let from = claimed.idsFloor
+  for (;;) {
+    signal.throwIfAborted()
+    const { rows } = await client.query<{ first: string; ids: Buffer }>(
+      `select first, ids from ${schema}.commits where partition = $1 and first >= $2
+       order by first limit $3`,
+      [state.partition, from, COMMITS_PER_READ_MAX],
+    )
+    for (const { first, ids } of rows) {
+      restoreIds(state, ordinals, ids, Number(first))
+      from = Number(first) + 1
+    }
+    if (rows.length < COMMITS_PER_READ_MAX) break
+  }
+  for (const bucket of state.ids.buckets()) bucket.saved = bucket.count
+  for (const [ordinal, counter] of state.counters.list.entries()) {
+    counter.expiresAt = state.ids.firstEnd(ordinal)
+  }
+}
+
+function ordinalsById(request: LoadRequest, state: PartitionState): Map<number, number> {
+  return new Map(
+    state.counters.list.map(({ name }, ordinal) => [request.counterIds.of(name), ordinal]),
+  )
+}
+
+/** Remembers the ids of one commit that are not late by now: what is known depends on clocks alone. */
+function restoreIds(
+  state: PartitionState,
+  ordinals: ReadonlyMap<number, number>,
+  ids: Buffer,
+  first: number,
+): void {
+  for (let at = 0; at < ids.length;) {
+    const { counter, end, count } = readIdGroupHeader(ids, at)
+    const start = at + ID_GROUP_HEADER_BYTES
+    at = start + count * ID_WORDS * 4
+    const ordinal = ordinals.get(counter)
+    if (ordinal === undefined) throw new RangeError(`ids of the unknown counter ${counter}`)
+    const { clock, latenessMs } = state.counters.list[ordinal]!
+    if (end <= clock - latenessMs) continue
+    // A copy of its own, because a typed array of words needs its bytes aligned.
+    const words = new Int32Array(new Uint8Array(ids.subarray(start, at)).buffer)
+    const bucket = state.ids.bucket(ordinal, end, first)
+    for (let i = 0; i < count; i++) state.ids.insert(bucket, words, i * ID_WORDS)
+  }
+}
+
+type DeltaRow = {
+  first: string
+  counter: number
+  start: string
+  slots: number[]
+  deltas: string[]
+  carries: string[] | null
+}
+
+async function loadDirt(client: pg.ClientBase, request: LoadRequest, state: PartitionState) {
+  const ordinals = ordinalsById(request, state)
+  const rows = await readDeltas(client, request)
+  const keys = new Map<string, PageKey>()
+  for (const row of rows) {
+    for (const key of keysOf(state, ordinals, row)) keys.set(nameOf(key), key)
+  }
+  await readPages(client, request.schema, request.counterIds, state, [...keys.values()])
+  for (const row of rows) restoreDirt(state, ordinals, row)
+}
+
+/** The log from the floor on: bounded by the bound on dirt, which moves the floor. */
+async function readDeltas(client: pg.ClientBase, request: LoadRequest): Promise<DeltaRow[]> {
+  const all: DeltaRow[] = []
+  let from = request.claimed.floor
+  for (;;) {
+    request.signal.throwIfAborted()
+    // Whole commits at a time: the last one of a full answer is read again with the next.
+    const { rows } = await client.query<DeltaRow>(
+      `select first, counter, start, slots, deltas, carries from ${request.schema}.window_deltas
+       where partition = $1 and first >= $2 and first in (
+         select first from ${request.schema}.commits where partition = $1 and first >= $2
+         order by first limit $3)
+       order by first`,
+      [request.claimed.partition, from, DELTA_ROWS_PER_READ_MAX],
+    )
+    all.push(...rows)
+    const reached = await client.query<{ next: string | null; count: string }>(
+      `select max(next) as next, count(*) as count from (
+         select next from ${request.schema}.commits where partition = $1 and first >= $2
+         order by first limit $3) c`,
+      [request.claimed.partition, from, DELTA_ROWS_PER_READ_MAX],
+    )
+    const { next, count } = reached.rows[0]!
+    if (next === null || Number(count) < DELTA_ROWS_PER_READ_MAX) return all
+    from = Number(next)
+  }
+}
+
+function nameOf({ counter, size, start, page }: PageKey): string {
+  return `${counter} ${size} ${start} ${page}`
+}
+
+/** The pages that a row of deltas touches: for each slot its total's and its windows'. */
+function* keysOf(
+  state: PartitionState,
+  ordinals: ReadonlyMap<number, number>,
+  row: DeltaRow,
+): Generator<PageKey> {
+  for (const slot of row.slots)
+    yield* keysOfSlot(state, ordinals.get(row.counter)!, Number(row.start), slot)
+}
+
+function* keysOfSlot(
+  state: PartitionState,
+  counter: number,
+  start: number,
+  slot: number,
+): Generator<PageKey> {
+  const page = slot >> PAGE_SHIFT
+  yield { counter, size: 0, start: 0, page }
+  for (const size of state.counters.list[counter]!.contract.windowSizesMs) {
+    yield { counter, size, start: Math.floor(start / size) * size, page }
+  }
+}
+
+function restoreDirt(
+  state: PartitionState,
+  ordinals: ReadonlyMap<number, number>,
+  row: DeltaRow,
+): void {
+  const { dirt } = state
+  const first = Number(row.first)
+  const counter = ordinals.get(row.counter)!
+  for (const [i, slot] of row.slots.entries()) {
+    const delta = sumAt(row.deltas, row.carries, i)
+    for (const key of keysOfSlot(state, counter, Number(row.start), slot)) {
+      const page = dirt.cache.find(key.counter, key.size, key.start, key.page)
+      // A page that was written since has these deltas already.
+      if (page >= 0 && dirt.cache.from[page]! > first) continue
+      dirt.restore(key, slot % PAGE_SLOTS, delta, first)
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '@countersink/shared/errors'
+import type { Logger } from '@countersink/shared/log'
+import pg from 'pg'
+import { LIMITS } from './limits.ts'
+
+export type WriterConnection = {
+  /** The connection, made again if it broke; waits for the database until the signal aborts. */
+  get(signal: AbortSignal): Promise<pg.Client>
+  /** Gives the connection up: what it was doing is unknown. */
+  discard(): void
+  isConnected(): boolean
+  stop(): Promise<void>
+}
+
+/** The one connection that commits: nobody else can use it up, and it comes back by itself. */
+export function createWriterConnection(databaseUrl: string, logger: Logger): WriterConnection {
+  let client: pg.Client | undefined
+
+  async function connect(): Promise<pg.Client> {
+    const made = new pg.Client({
+      connectionString: databaseUrl,
+      application_name: 'countersink-aggregator-writer',
+      connectionTimeoutMillis: 5000,
+      statement_timeout: LIMITS.statementMsMax,
+      query_timeout: LIMITS.statementMsMax,
+      idle_in_transaction_session_timeout: LIMITS.idleInTransactionMsMax,
+      keepAlive: true,
+    })
+    made.on('error', (error) => {
+      logger.warn({ err: error }, 'the writing connection broke')
+      if (client === made) client = undefined
+    })
+    await made.connect()
+    return made
+  }
+
+  return {
+    async get(signal) {
+      for (let delayMs: number = LIMITS.retryDelayMsMin; client === undefined;) {
+        signal.throwIfAborted()
+        try {
+          client = await connect()
+        } catch (error) {
+          logger.warn({ reason: messageOf(error) }, 'Postgres is away, trying again')
+          await sleep(delayMs * (0.5 + Math.random()), undefined, { signal })
+          delayMs = Math.min(delayMs * 2, LIMITS.retryDelayMsMax)
+        }
+      }
+      return client
+    },
+    discard() {
+      const broken = client
+      client = undefined
+      void broken?.end().catch(() => {})
+    },
+    isConnected: () => client !== undefined,
+    async stop() {
+      const last = client
+      client = undefined
+      await last?.end().catch(() => {})
+    },
+  }
+}
