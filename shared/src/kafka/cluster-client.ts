@@ -121,7 +121,7 @@ function connectionCut(reason: string): Error {
 }
 
 /** kafkajs logs as errors what its callers handle; they say themselves what it means. */
-function adaptLogger(logger: Logger): KafkajsLogger {
+export function adaptLogger(logger: Logger): KafkajsLogger {
   const adapted: KafkajsLogger = {
     debug: (message, extra) => logger.trace(extra ?? {}, message),
     info: (message, extra) => logger.debug(extra ?? {}, message),

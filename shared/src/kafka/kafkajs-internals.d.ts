@@ -40,6 +40,28 @@ declare module 'kafkajs/src/cluster/index.js' {
   }
 }
 
+declare module 'kafkajs/src/network/connection.js' {
+  import type { Socket } from 'node:net'
+  import type { ConnectionHandle, KafkajsLogger, ProtocolRequest } from 'kafkajs/internals'
+  export default class Connection implements ConnectionHandle {
+    constructor(options: {
+      host: string
+      port: number
+      logger: KafkajsLogger
+      socketFactory(options: { host: string; port: number; onConnect: () => void }): Socket
+      requestTimeout: number
+      connectionTimeout: number
+      clientId: string
+    })
+    socket?: Socket
+    requestQueue: ConnectionHandle['requestQueue']
+    connect(): Promise<unknown>
+    isConnected(): boolean
+    disconnect(): Promise<unknown>
+    send(request: ProtocolRequest): Promise<unknown>
+  }
+}
+
 declare module 'kafkajs/src/protocol/requests/fetch/index.js' {
   import type { ProtocolRequest } from 'kafkajs/internals'
   const definitions: {
@@ -102,7 +124,10 @@ declare module 'kafkajs/internals' {
     socket?: Socket
     isConnected(): boolean
     disconnect(): Promise<unknown>
-    requestQueue: { rejectAll(error: Error): void }
+    requestQueue: {
+      rejectAll(error: Error): void
+      throttleCheckTimeoutId: NodeJS.Timeout | null
+    }
   }
 
   export type JoinedGroup = {
