@@ -77,7 +77,8 @@ export class TotalPages {
     const state = this.#attended()
     const { counter, partition } = page
     if (!this.#isUsable(page)) return 'stale'
-    const from = Math.max(page.foldedTo, page.attended ? state.base(partition) : 0)
+    // What the tail has let go since is in the page: from there on or from its own end on is the same.
+    const from = page.foldedTo
     if (from > state.next(partition)) return { waitFor: from }
     const at = slot & (PAGE_SLOTS - 1)
     const folded = fromLimbs(page.totals[at] ?? 0n, page.carries?.[at] ?? 0n)
