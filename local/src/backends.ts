@@ -26,6 +26,8 @@ export type BackendContext = {
   config: StackConfig
   paths: DataPaths
   ports: Ports
+  /** Checked together with those of the servers, so that one message names all that are taken. */
+  servicePorts: readonly (readonly [string, number])[]
   supervisor: Supervisor
   report: Report
   signal: AbortSignal
@@ -54,19 +56,20 @@ export async function startBackends(context: BackendContext): Promise<Backends> 
 async function startLocal(context: BackendContext, java: Java | undefined): Promise<Backends> {
   const { config, ports, report } = context
   const redis =
-    config.withRedis && !config.redisUrl && findOnPath('redis-server', config.environment)
-  await assertPortsFree(
-    new Map([
-      ...(java
-        ? ([
-            ['kafka', ports.kafka],
-            ['kafka controller', ports.kafkaController],
-          ] as const)
-        : []),
-      ...(config.databaseUrl ? [] : ([['postgres', ports.postgres]] as const)),
-      ...(redis ? ([['redis', ports.redis]] as const) : []),
-    ]),
-  )
+    config.withRedis && !config.redisUrl
+      ? findOnPath('redis-server', config.environment)
+      : undefined
+  await assertPortsFree([
+    ...(java
+      ? ([
+          ['kafka', ports.kafka],
+          ['kafka’s controller', ports.kafkaController],
+        ] as const)
+      : []),
+    ...(config.databaseUrl ? [] : ([['postgres', ports.postgres]] as const)),
+    ...(redis ? ([['redis', ports.redis]] as const) : []),
+    ...context.servicePorts,
+  ])
   let databaseUrl = config.databaseUrl ?? ''
   const starts: Promise<unknown>[] = []
   if (java) starts.push(report.step('kafka', startKafka(context, java)))
@@ -81,7 +84,8 @@ async function startLocal(context: BackendContext, java: Java | undefined): Prom
     )
   if (redis) starts.push(report.step('redis', startRedis(context, redis)))
   else if (config.redisUrl) report.line('  redis: yours (REDIS_URL)')
-  else report.line('  redis: going without (no redis-server on the PATH); it would only be a cache')
+  else
+    report.line(`  redis: going without${config.withRedis ? ' (no redis-server on the PATH)' : ''}`)
   await allSettled(starts)
   return {
     kafkaBrokers: config.kafkaBrokers?.join(',') ?? `${LOOPBACK}:${ports.kafka}`,
@@ -150,6 +154,7 @@ async function startContainers(context: BackendContext): Promise<Backends> {
     ...(config.databaseUrl ? [] : ['postgres']),
     ...(config.redisUrl || !config.withRedis ? [] : ['redis']),
   ]
+  await assertPortsFree(context.servicePorts)
   const { dataDir } = paths
   const compose = composeServers({ dataDir, ports, services, environment: config.environment })
   await report.step(

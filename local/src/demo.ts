@@ -4,7 +4,12 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createGunzip } from 'node:zlib'
-import { createProducer, NotDeliveredError, type EventInput } from '@countersink/producer'
+import {
+  createProducer,
+  NotDeliveredError,
+  type EventInput,
+  type Producer,
+} from '@countersink/producer'
 import { messageOf } from '@countersink/shared/errors'
 import { createLogger } from '@countersink/shared/log'
 import { z } from 'zod'
@@ -49,8 +54,8 @@ export function createDemo(
   })
   const stopping = new AbortController()
   const { signal } = stopping
+  const delivery = createDelivery(producer, signal, say)
   let traffic: Promise<void> | undefined
-  let outstanding = 0
 
   async function start(): Promise<void> {
     await producer.start()
@@ -70,14 +75,52 @@ export function createDemo(
     for await (const line of lines) {
       signal.throwIfAborted()
       await producer.room()
-      deliveries.push(deliver(sampleLine.parse(JSON.parse(line))))
+      deliveries.push(delivery.send(sampleLine.parse(JSON.parse(line))))
     }
     await Promise.all(deliveries)
     return deliveries.length
   }
 
+  async function sendTraffic(): Promise<void> {
+    const { next } = createDemoTraffic(Math.random, randomBytes(4).toString('hex'))
+    const sent = { events: 0, retries: 0 }
+    let summaryAt = Date.now() + SUMMARY_INTERVAL_MS
+    while (!signal.aborted) {
+      const room = OUTSTANDING_EVENTS_MAX - delivery.outstanding()
+      for (let i = 0; i < Math.min(EVENTS_PER_TICK, room); i += 1) {
+        const { event, isRetry } = next(Date.now())
+        sent.events += 1
+        if (isRetry) sent.retries += 1
+        void delivery.send(event)
+      }
+      if (Date.now() > summaryAt) {
+        say(`${sent.events} live events sent, ${sent.retries} of them retries that do not count`)
+        summaryAt = Date.now() + SUMMARY_INTERVAL_MS
+      }
+      await delay(TICK_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort()
+    await traffic
+    await producer.stop()
+  }
+
+  return { start, stop }
+}
+
+type Delivery = { send: (event: EventInput) => Promise<void>; outstanding: () => number }
+
+function createDelivery(
+  producer: Producer,
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Delivery {
+  let outstanding = 0
+
   /** Until it is acknowledged: an event with its id and time can be sent any number of times. */
-  async function deliver(event: EventInput): Promise<void> {
+  async function send(event: EventInput): Promise<void> {
     outstanding += 1
     try {
       for (let delivered = false; !delivered && !signal.aborted;) {
@@ -95,31 +138,5 @@ export function createDemo(
     return true
   }
 
-  async function sendTraffic(): Promise<void> {
-    const { next } = createDemoTraffic(Math.random, randomBytes(4).toString('hex'))
-    const sent = { events: 0, retries: 0 }
-    let summaryAt = Date.now() + SUMMARY_INTERVAL_MS
-    while (!signal.aborted) {
-      const room = OUTSTANDING_EVENTS_MAX - outstanding
-      for (let i = 0; i < Math.min(EVENTS_PER_TICK, room); i += 1) {
-        const { event, isRetry } = next(Date.now())
-        sent.events += 1
-        if (isRetry) sent.retries += 1
-        void deliver(event)
-      }
-      if (Date.now() > summaryAt) {
-        say(`${sent.events} live events sent, ${sent.retries} of them retries that do not count`)
-        summaryAt = Date.now() + SUMMARY_INTERVAL_MS
-      }
-      await delay(TICK_MS, undefined, { signal }).catch(() => {})
-    }
-  }
-
-  async function stop(): Promise<void> {
-    stopping.abort()
-    await traffic
-    await producer.stop()
-  }
-
-  return { start, stop }
+  return { send, outstanding: () => outstanding }
 }

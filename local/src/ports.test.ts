@@ -23,11 +23,11 @@ test('the first aggregator has no number', () => {
 
 test('a taken port is named together with what it is for and how to choose another', async () => {
   const port = await freePort()
-  await assertPortsFree(new Map([['kafka', port]]))
+  await assertPortsFree([['kafka', port]])
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(port, LOOPBACK, resolve))
   try {
-    await expect(assertPortsFree(new Map([['kafka', port]]))).rejects.toMatchObject({
+    await expect(assertPortsFree([['kafka', port]])).rejects.toMatchObject({
       code: 'PORT_IN_USE',
       message: expect.stringMatching(new RegExp(`${port} \\(for kafka\\).*--port-base \\d+`)),
     })

@@ -35,9 +35,11 @@ export function aggregatorName(index: number): string {
 }
 
 /** Throws PORT_IN_USE that names every port that is taken, and says how to choose others. */
-export async function assertPortsFree(wanted: ReadonlyMap<string, number>): Promise<void> {
+export async function assertPortsFree(
+  wanted: readonly (readonly [string, number])[],
+): Promise<void> {
   const checked = await Promise.all(
-    [...wanted].map(async ([name, port]) => ({ name, port, free: await isPortFree(port) })),
+    wanted.map(async ([name, port]) => ({ name, port, free: await isPortFree(port) })),
   )
   const taken = checked.filter((entry) => !entry.free)
   if (taken.length === 0) return

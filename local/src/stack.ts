@@ -1,12 +1,13 @@
 import { mkdirSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { CountersinkError, messageOf } from '@countersink/shared/errors'
 import { writeFileAtomic } from './atomic-file.ts'
 import { BACKEND_NAMES, startBackends, type Backends } from './backends.ts'
 import { createChildRegister } from './child-register.ts'
 import type { StackConfig } from './config.ts'
 import { dataDirContracts } from './data-dir-contracts.ts'
 import { dataPaths, type DataPaths } from './paths.ts'
-import { aggregatorName, assertPortsFree, LOOPBACK, portLayout } from './ports.ts'
+import { aggregatorName, LOOPBACK, portLayout } from './ports.ts'
 import type { Report } from './report.ts'
 import { serviceSpec, type ServiceKind } from './service-specs.ts'
 import { createSupervisor } from './supervisor.ts'
@@ -59,12 +60,11 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
   async function start(): Promise<Record<string, string>> {
     // Whoever finds the file must find a stack that is up.
     rmSync(paths.localEnv, { force: true })
-    await assertPortsFree(new Map(services.map(({ name, port }) => [name, port])))
-    backends = await startBackends({ config, paths, ports, supervisor, report, signal })
+    const servicePorts = services.map(({ name, port }) => [name, port] as const)
+    const context = { config, paths, ports, servicePorts, supervisor, report, signal }
+    backends = await startBackends(context)
     signal.throwIfAborted()
-    const brokers = backends.kafkaBrokers.split(',')
-    const isNew = await ensureTopic(brokers, config.topic, config.partitions)
-    if (isNew) report.line(`  ${config.topic} made, with ${config.partitions} partitions`)
+    await makeTopic(backends.kafkaBrokers)
     signal.throwIfAborted()
     const connections = connectionsOf(backends, config.topic, contractsFile)
     await Promise.all(services.map((service) => startService(service, connections)))
@@ -78,6 +78,17 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
     // The database's password is in it.
     writeFileAtomic(paths.localEnv, lines.join(''), 0o600)
     return localEnv
+  }
+
+  async function makeTopic(brokers: string): Promise<void> {
+    try {
+      const isNew = await ensureTopic(brokers.split(','), config.topic, config.partitions)
+      if (isNew) report.line(`  ${config.topic} made, with ${config.partitions} partitions`)
+    } catch (error) {
+      if (!config.kafkaBrokers) throw error
+      const what = `KAFKA_BROKERS is set to ${brokers}, but: ${messageOf(error)}. Unset it to start Kafka here.`
+      throw new CountersinkError('KAFKA_UNAVAILABLE', what, { cause: error })
+    }
   }
 
   async function startService(service: Service, env: Record<string, string>): Promise<void> {
