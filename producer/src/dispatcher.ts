@@ -24,6 +24,8 @@ export type DispatcherStats = {
   bufferedEvents: number
   bufferedBytes: number
   waitingEvents: number
+  /** On the monotonic clock; Infinity when there is nothing. */
+  oldestDeadlineMs: number
 }
 
 /** Takes events through the buffer to the broker, and settles each exactly once. */
@@ -170,6 +172,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return true
   }
 
+  function oldestDeadlineMs(): number {
+    let oldest = room.head()?.deadlineMs ?? Number.POSITIVE_INFINITY
+    for (const lane of lanes.values()) {
+      const first = lane.inFlight[0] ?? lane.head()
+      oldest = Math.min(oldest, first?.deadlineMs ?? oldest)
+    }
+    return oldest
+  }
+
   return {
     add(pending) {
       pending.mark = marks.enter()
@@ -197,6 +208,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       bufferedEvents: room.events,
       bufferedBytes: room.bytes,
       waitingEvents: room.waiting,
+      oldestDeadlineMs: oldestDeadlineMs(),
     }),
     close() {
       clearTimeout(lingering)

@@ -1,7 +1,7 @@
 import type { CountEvent, EventInput } from '@countersink/shared/event'
 import type { ProducerRecord } from '@countersink/shared/kafka/producer'
 import type { FlushMark } from './flush-marks.ts'
-import { NotDeliveredError } from './not-delivered.ts'
+import { NotDeliveredError } from './add-errors.ts'
 import type { Receipt } from './receipt.ts'
 
 /** One event between add() and its receipt. */

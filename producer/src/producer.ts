@@ -1,10 +1,17 @@
 import { CountersinkError } from '@countersink/shared/errors'
-import { checkEvent, formatEvent, isObject, type EventInput } from '@countersink/shared/event'
+import {
+  checkEvent,
+  type CountEvent,
+  formatEvent,
+  isObject,
+  type EventInput,
+} from '@countersink/shared/event'
 import type { Compression } from '@countersink/shared/kafka/codecs'
 import { createKafkaProducer } from '@countersink/shared/kafka/producer'
 import { createLogger, type Logger } from '@countersink/shared/log'
-import { REASON_DETAILS, type InvalidReason } from '@countersink/shared/reasons'
+import type { InvalidReason } from '@countersink/shared/reasons'
 import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { InvalidEventError } from './add-errors.ts'
 import { createDispatcher, type DispatcherStats } from './dispatcher.ts'
 import { createIdMaker, type IdMaker } from './id-maker.ts'
 import { inputOf, type PendingEvent } from './pending-event.ts'
@@ -12,7 +19,7 @@ import type { Receipt } from './receipt.ts'
 
 export type { EventInput } from '@countersink/shared/event'
 export type { Position } from '@countersink/shared/position'
-export { NotDeliveredError } from './not-delivered.ts'
+export { InvalidEventError, NotDeliveredError } from './add-errors.ts'
 export type { Receipt } from './receipt.ts'
 
 export type ProducerOptions = {
@@ -39,6 +46,8 @@ export type ProducerOptions = {
   /** Epoch milliseconds. */
   now?: () => number
   makeId?: IdMaker
+  /** Called with each valid event before it is buffered; a reason makes it invalid after all. */
+  check?: (event: CountEvent) => InvalidReason | undefined
 }
 
 export type AddOptions = {
@@ -46,7 +55,14 @@ export type AddOptions = {
   signal?: AbortSignal
 }
 
-export type ProducerStats = DispatcherStats & { added: number; invalid: number; partitions: number }
+export type ProducerStats = Omit<DispatcherStats, 'oldestDeadlineMs'> & {
+  added: number
+  invalid: number
+  /** 0 until start() has read it. */
+  partitions: number
+  /** The age of the oldest event that is not settled; 0 when there is none. */
+  oldestBufferedMs: number
+}
 
 export type Producer = {
   /** Connects and reads the number of partitions. Rejects with TOPIC_MISSING or KAFKA_UNAVAILABLE. */
@@ -54,7 +70,7 @@ export type Producer = {
   /**
    * Adds an event; resolves once the broker has acknowledged it on all replicas in sync. An event
    * without an id gets one, and then also its `at` unless it has one; with an id it must have both.
-   * Rejects with EVENT_INVALID (nothing was sent; `cause` is the reason), NOT_DELIVERED (a
+   * Rejects with EVENT_INVALID (an InvalidEventError; nothing was sent), NOT_DELIVERED (a
    * NotDeliveredError, whose `event` can be added again without ever counting twice) or CLOSED.
    */
   add: (event: EventInput, options?: AddOptions) => Promise<Receipt>
@@ -125,10 +141,12 @@ export function createProducer(options: ProducerOptions): Producer {
     const made = input.id === undefined
     const id = made ? makeId(partition) : input.id
     const at = made ? (input.at ?? now()) : input.at
-    const { counter, delta, dims } = input
-    const parsed = checkEvent({ id, counter, key: input.key, delta, at, dims })
+    const { v, counter, delta, dims } = input
+    const parsed = checkEvent({ v, id, counter, key: input.key, delta, at, dims })
     if (!parsed.ok) return parsed
     const { event } = parsed
+    const reason = options.check?.(event)
+    if (reason !== undefined) return { ok: false, reason }
     const value = Buffer.from(formatEvent(event))
     const bytes = key.length + value.length + EVENT_OVERHEAD_BYTES
     return { ok: true, event, partition, record: { key, value }, bytes }
@@ -142,7 +160,7 @@ export function createProducer(options: ProducerOptions): Producer {
     const prepared = prepare(input)
     if (!prepared.ok) {
       counts.invalid++
-      return Promise.reject(invalid(prepared.reason))
+      return Promise.reject(new InvalidEventError(prepared.reason))
     }
     const { promise, resolve, reject } = Promise.withResolvers<Receipt>()
     const pending: PendingEvent = {
@@ -205,16 +223,14 @@ export function createProducer(options: ProducerOptions): Producer {
       stopping ??= stop()
       return stopping
     },
-    stats: () => ({ ...counts, ...dispatcher.stats() }),
+    stats() {
+      const { oldestDeadlineMs, ...sent } = dispatcher.stats()
+      const ageMs = performance.now() + deliveryTimeoutMs - oldestDeadlineMs
+      return { ...counts, ...sent, oldestBufferedMs: Math.max(0, ageMs) }
+    },
   }
 }
 
 type Prepared =
   | ({ ok: true } & Pick<PendingEvent, 'event' | 'partition' | 'record' | 'bytes'>)
   | { ok: false; reason: InvalidReason }
-
-function invalid(reason: InvalidReason): CountersinkError {
-  return new CountersinkError('EVENT_INVALID', `${reason}: ${REASON_DETAILS[reason]}`, {
-    cause: reason,
-  })
-}

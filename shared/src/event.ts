@@ -34,6 +34,8 @@ export type Parsed = { ok: true; event: CountEvent } | { ok: false; reason: Inva
 
 /** An event as a caller writes it, before ids and times are made. */
 export type EventInput = {
+  /** The version of this shape; left out, it is the present one. */
+  v?: typeof EVENT_VERSION
   id?: string
   counter: string
   key: string
@@ -107,13 +109,22 @@ function keepExact(_name: string, value: unknown, context?: { source?: string })
 
 /** The same for JSON that is parsed already (the gateway's list members). */
 export function parseEventValue(value: unknown): Parsed {
-  if (!isObject(value)) return bad('not-an-object')
-  if (Object.hasOwn(value, 'specversion')) {
-    if (value['specversion'] !== CLOUD_EVENT_SPEC_VERSION) return bad('unknown-version')
-    const mapped = fromCloudEvent(value)
-    return mapped === undefined ? bad('bad-cloud-event') : checkEvent(mapped)
+  const found = eventFields(value)
+  return found.ok ? checkEvent(found.fields) : found
+}
+
+export type EventFields =
+  { ok: true; fields: Record<string, unknown> } | { ok: false; reason: InvalidReason }
+
+/** The fields of a native event or of a CloudEvent, as a native one has them, still unchecked. */
+export function eventFields(value: unknown): EventFields {
+  if (!isObject(value)) return { ok: false, reason: 'not-an-object' }
+  if (!Object.hasOwn(value, 'specversion')) return { ok: true, fields: value }
+  if (value['specversion'] !== CLOUD_EVENT_SPEC_VERSION) {
+    return { ok: false, reason: 'unknown-version' }
   }
-  return checkEvent(value)
+  const fields = fromCloudEvent(value)
+  return fields === undefined ? { ok: false, reason: 'bad-cloud-event' } : { ok: true, fields }
 }
 
 /** Checks the fields of a native event one by one, in a fixed order: the first fault is the reason. */
