@@ -74,6 +74,21 @@ describe('The scanner reads', () => {
     expect(scan(PLAIN.replace('}', ',"dims":{}}'))).toEqual(EVENT)
   })
 
+  test('strings of every byte that is plain, at every place of a word, and no other', () => {
+    const fields = createFields()
+    const wrong: string[] = []
+    for (let byte = 0; byte < 256; byte++) {
+      const plain = byte >= 0x20 && byte < 0x80 && byte !== 0x22 && byte !== 0x5c
+      for (let place = 0; place < 12; place++) {
+        const bytes = Buffer.from(`${PLAIN.replace('e1', 'x'.repeat(12))}\0\0\0\0`)
+        bytes[bytes.indexOf('xx') + place] = byte
+        const taken = new JsonScanner().scan(bytes, 0, bytes.length - 4, fields)
+        if (taken !== plain) wrong.push(`${byte} at ${place}`)
+      }
+    }
+    expect(wrong).toEqual([])
+  })
+
   test('past other fields whose values are plain', () => {
     const others = '{"trace":"","a":-12,"b":true,"c":false,"d":null,"counters":"x","at2":1,'
     expect(scan(PLAIN.replace('{', others))).toEqual(EVENT)

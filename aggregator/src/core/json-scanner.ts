@@ -240,8 +240,7 @@ function keepString(
     return length > 0 && length <= KEY_BYTES_MAX && bytes[start] !== SPACE
   }
   if (field !== IS_AT) return field === OTHER
-  fields.at = readPlainTime(bytes, start, end)
-  return fields.at >= 0 && fields.at <= AT_MS_MAX
+  return readPlainTime(bytes, start, end, fields) && fields.at >= 0 && fields.at <= AT_MS_MAX
 }
 
 /** Reads the object of plain strings at `start` into `fields.dims` and gives its end, or -1. */
@@ -323,12 +322,11 @@ function stringEnd(bytes: Uint8Array, view: DataView, start: number, limit: numb
   let i = start
   while (i < limit) {
     const x = view.getInt32(i, true)
-    // The high bit of a byte is set if it is not ASCII, a control character, a quote or a
-    // backslash. A borrow may also set it in the bytes above such a one, never below.
-    const q = x ^ 0x22222222
-    const b = x ^ 0x5c5c5c5c
+    // The high bit of a byte gets set by the first term if it is a control character or a quote
+    // (0 to 0x20 once bit 1 is flipped), by the second if it is a backslash, by one of them if it
+    // is not ASCII. A borrow may set it in the bytes above such a one as well, never below.
     const specials =
-      (x | (x - 0x20202020) | ((q - 0x01010101) & ~q) | ((b - 0x01010101) & ~b)) & 0x80808080
+      (((x ^ 0x02020202) - 0x21212121) | ((x ^ 0x5c5c5c5c) - 0x01010101)) & 0x80808080
     if (specials !== 0) {
       i += (31 - Math.clz32(specials & -specials)) >>> 3
       return bytes[i] === QUOTE ? i : -1

@@ -3,9 +3,11 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readPlainTime } from './plain-time.ts'
 
+/** -1 when it is handed over. */
 function read(text: string): number {
   const bytes = Buffer.from(`"${text}"`)
-  return readPlainTime(bytes, 1, bytes.length - 1)
+  const fields = { at: -1 }
+  return readPlainTime(bytes, 1, bytes.length - 1, fields) ? fields.at : -1
 }
 
 /** From 1970 to 9999. */

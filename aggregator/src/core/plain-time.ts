@@ -13,15 +13,21 @@ const DAYS_OF_MONTH = Uint8Array.of(31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 
 const DAYS_BEFORE_MONTH = Uint16Array.of(0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 /**
- * Epoch milliseconds of the RFC 3339 time in `bytes[start, end)`, exactly as `parseRfc3339` reads
- * it, but without a string or a Date: `2026-01-31T23:59:59[.123456789](Z|+01:00)`. Negative when it
- * is something else, an impossible date, or before 1970: then the slow path decides.
+ * Reads the RFC 3339 time in `bytes[start, end)` into `fields.at`, exactly as `parseRfc3339` reads
+ * it, but without a string or a Date: `2026-01-31T23:59:59[.123456789](Z|+01:00)`. False when it is
+ * something else, an impossible date, or before 1970: then the slow path decides. (Returned, the
+ * time would be an object on V8's heap.)
  */
-export function readPlainTime(bytes: Uint8Array, start: number, end: number): number {
+export function readPlainTime(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  fields: { at: number },
+): boolean {
   // Nineteen bytes up to the seconds and at least a Z.
-  if (end - start < 20 || byteAt(bytes, start + 10) !== UPPER_T) return -1
-  if (byteAt(bytes, start + 4) !== MINUS || byteAt(bytes, start + 7) !== MINUS) return -1
-  if (byteAt(bytes, start + 13) !== COLON || byteAt(bytes, start + 16) !== COLON) return -1
+  if (end - start < 20 || bytes[start + 10] !== UPPER_T) return false
+  if (bytes[start + 4] !== MINUS || bytes[start + 7] !== MINUS) return false
+  if (bytes[start + 13] !== COLON || bytes[start + 16] !== COLON) return false
   const century = twoDigits(bytes, start)
   const yearOfCentury = twoDigits(bytes, start + 2)
   const day = daysSinceEpoch(
@@ -32,11 +38,11 @@ export function readPlainTime(bytes: Uint8Array, start: number, end: number): nu
   const hour = twoDigits(bytes, start + 11)
   const minute = twoDigits(bytes, start + 14)
   const second = twoDigits(bytes, start + 17)
-  if (day < 0 || hour < 0 || hour > 23 || minute < 0 || minute > 59) return -1
-  if (second < 0 || second > 59) return -1
+  if (day < 0 || hour < 0 || hour > 23 || minute < 0 || minute > 59) return false
+  if (second < 0 || second > 59) return false
   let i = start + 19
   let fractionMs = 0
-  if (byteAt(bytes, i) === DOT) {
+  if (bytes[i] === DOT) {
     const from = ++i
     let scale = 100
     while (i < end) {
@@ -47,20 +53,22 @@ export function readPlainTime(bytes: Uint8Array, start: number, end: number): nu
       scale = scale === 100 ? 10 : 1
       i++
     }
-    if (i === from || i - from > FRACTION_DIGITS_MAX) return -1
+    if (i === from || i - from > FRACTION_DIGITS_MAX) return false
   }
   const offsetMinutes = readOffset(bytes, i, end)
-  if (offsetMinutes === NO_OFFSET) return -1
-  return day * DAY_MS + ((hour * 60 + minute - offsetMinutes) * 60 + second) * 1000 + fractionMs
+  if (offsetMinutes === NO_OFFSET) return false
+  const seconds = (hour * 60 + minute - offsetMinutes) * 60 + second
+  fields.at = day * DAY_MS + seconds * 1000 + fractionMs
+  return true
 }
 
 const NO_OFFSET = 100 * 60
 
 /** Minutes east of UTC of the `Z` or `+hh:mm` that fills `bytes[start, end)`. */
 function readOffset(bytes: Uint8Array, start: number, end: number): number {
-  if (end - start === 1) return byteAt(bytes, start) === UPPER_Z ? 0 : NO_OFFSET
-  if (end - start !== 6 || byteAt(bytes, start + 3) !== COLON) return NO_OFFSET
-  const sign = byteAt(bytes, start)
+  if (end - start === 1) return bytes[start] === UPPER_Z ? 0 : NO_OFFSET
+  if (end - start !== 6 || bytes[start + 3] !== COLON) return NO_OFFSET
+  const sign = bytes[start]
   if (sign !== PLUS && sign !== MINUS) return NO_OFFSET
   const hours = twoDigits(bytes, start + 1)
   const minutes = twoDigits(bytes, start + 4)
