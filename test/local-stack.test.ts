@@ -98,10 +98,11 @@ test('a killed launcher takes its stack with it, and each child that dies comes 
   expect(await second.exited).toBe(1)
   expect(second.output()).toMatch(/is in use by a running stack \(pid \d+\)/)
 
-  const children = Object.values(await pids()).map((pid) => identifyProcess(pid))
+  const stackPids = [await supervisorPid(), ...Object.values(await pids())]
+  const processes = stackPids.map((pid) => identifyProcess(pid))
   launcher.kill('SIGKILL')
   await exited
-  await waitFor(() => children.every((child) => !child || !isRunning(child)), {
+  await waitFor(() => processes.every((child) => !child || !isRunning(child)), {
     what: 'the stack to notice that it lost its launcher',
   })
 })
@@ -141,6 +142,8 @@ async function ready(): Promise<void> {
   const latest = starts.at(-1)
   const isReady = async () => {
     if (latest?.process.exitCode !== null) throw new Error(`it ended:\n${latest?.output()}`)
+    // The file and the API of a start before could still be there.
+    if (!latest.output().includes('Up in')) return false
     return (await fetch(`${await address('COUNTERSINK_API')}/readyz`)).status === 200
   }
   await waitFor(isReady, { what: 'the stack to be ready', timeoutMs: START_MS_MAX })
@@ -184,7 +187,9 @@ async function count(id: string, delta: number): Promise<void> {
 async function total(): Promise<string> {
   const api = await address('COUNTERSINK_API')
   const response = await fetch(`${api}/v1/counters/video_views/keys/v_1`)
-  return z.object({ total: z.string() }).parse(await response.json()).total
+  const body = await response.text()
+  if (response.status !== 200) throw new Error(`${response.status} ${body}`)
+  return z.object({ total: z.string() }).parse(JSON.parse(body)).total
 }
 
 /** The first of a row of free ports, as long as a stack with two aggregators needs. */

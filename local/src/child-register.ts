@@ -12,7 +12,7 @@ const registered = z.object({
 })
 type Registered = z.infer<typeof registered>
 
-const LEFTOVER_MS_MAX = 5000
+const LEFTOVER_MS_MAX = 10_000
 
 export type ChildRegister = {
   put: (name: string, pid: number, stopSignal: Registered['stopSignal']) => void

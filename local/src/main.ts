@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { messageOf } from '@countersink/shared/errors'
 import { BACKEND_NAMES } from './backends.ts'
 import { endLeftovers } from './child-register.ts'
@@ -18,6 +19,8 @@ async function main(): Promise<void> {
   const report = createReport(process.stderr)
   const paths = prepareDataDir(config.dataDir)
   const lock = await takeDataDir(paths, report.line)
+  // Whoever finds the file must find a stack that is up.
+  rmSync(paths.localEnv, { force: true })
   const ended = await endLeftovers(paths, BACKEND_NAMES)
   if (ended.length > 0) report.line(`Ended what an earlier start left running: ${ended.join(', ')}`)
 

@@ -25,7 +25,7 @@ export type ServiceOptions = {
   readyPath?: '/readyz' | '/healthz'
 }
 
-const READY_MS_MAX = 60_000
+const READY_MS_MAX = 90_000
 const STOP_MS_MAX = 12_000
 
 /** A service of this project as a child, configured by environment variables as everywhere else. */

@@ -58,8 +58,6 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
   ]
 
   async function start(): Promise<Record<string, string>> {
-    // Whoever finds the file must find a stack that is up.
-    rmSync(paths.localEnv, { force: true })
     const servicePorts = services.map(({ name, port }) => [name, port] as const)
     const context = { config, paths, ports, servicePorts, supervisor, report, signal }
     backends = await startBackends(context)
