@@ -79,7 +79,10 @@ export async function createAggregator(
     logger,
     onCommitted: (report) => metrics.onCommitted(report),
     onRetried: () => metrics.onRetried(),
-    onFenced: (owned) => keeper.fenced(owned),
+    onFenced(owned) {
+      metrics.onFenced()
+      keeper.fenced(owned)
+    },
   })
   const intake = createIntake({
     ownership,
@@ -130,7 +133,6 @@ export async function createAggregator(
   return {
     async start() {
       const listening = await http.start()
-      await admin.start()
       committer.start()
       keeper.start()
       await consumer.start()

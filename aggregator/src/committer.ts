@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contract } from '@countersink/shared/contracts'
 import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
+import type pg from 'pg'
 import { CommitPace } from './commit-pace.ts'
 import { type CommitMode, duePages } from './due-pages.ts'
 import { LIMITS } from './limits.ts'
 import type { OwnedPartition } from './owned-partition.ts'
 import type { Ownership } from './ownership.ts'
-import { type CommitPart, type CommitRequest, tryCommit } from './postgres/commit.ts'
+import { type CommitPart, type CommitRequest, isRefusal, tryCommit } from './postgres/commit.ts'
 import { CopyWriter } from './postgres/copy-binary.ts'
 import type { CounterIds } from './postgres/counter-ids.ts'
 import { readPages } from './postgres/page-reads.ts'
@@ -46,6 +47,8 @@ export type Committer = {
   room(owned: OwnedPartition): Promise<void>
   /** Commits until nothing of a partition waits and all of its pages are written. */
   flush(owned: OwnedPartition): Promise<void>
+  /** The database may be a backup that was restored, in which counters have other numbers. */
+  doubtNumbers(): void
   /** Commits what was folded, bounded, and ends. */
   stop(): Promise<void>
   pendingEvents(): number
@@ -66,6 +69,8 @@ export function createCommitter(options: CommitterOptions): Committer {
   const abort = new AbortController()
   let draining = false
   let numbersAreDoubtful = false
+  /** The connection on which the counters' numbers were last seen to hold. */
+  let numbersHoldOn: pg.Client | undefined
   let running: Promise<void> | undefined
 
   async function run(): Promise<void> {
@@ -173,18 +178,38 @@ export function createCommitter(options: CommitterOptions): Committer {
    */
   async function untilSettled(work: InCommit[], request: CommitRequest): Promise<InCommit[]> {
     let uncertain = false
+    let refusals = 0
     for (let delayMs: number = LIMITS.retryDelayMsMin; ;) {
       const client = await connection.get(abort.signal)
-      const result = await tryCommit(client, request)
+      const result = (await numbersHold(client))
+        ? await tryCommit(client, request)
+        : { kind: 'committed' as const, fenced: [...request.parts] }
       if (result.kind === 'committed') {
         const applied = uncertain ? await findApplied(result.fenced) : new Set<CommitPart>()
         const lost = new Set(result.fenced.filter((part) => !applied.has(part)))
         return confirm(work, lost)
       }
       if (result.kind === 'unsettled') uncertain = true
+      else if (isRefusal(result.error) && ++refusals === LIMITS.refusalsMax) {
+        // The same rows would be refused for ever: the log is folded again into new ones.
+        logger.error({ err: result.error }, 'Postgres refuses this commit: its states are dropped')
+        return confirm(work, new Set(request.parts))
+      }
       connection.discard()
       delayMs = await retry(result.error, delayMs)
     }
+  }
+
+  /**
+   * A new connection may lead to a restored database. Partitions that stand there as we know them
+   * pass the compare-and-set, but rows were sealed with numbers that their counters may not have.
+   */
+  async function numbersHold(client: pg.Client): Promise<boolean> {
+    if (client === numbersHoldOn) return true
+    const hold = await counterIds.hold(client).catch(() => undefined)
+    if (hold === true) numbersHoldOn = client
+    // A connection that breaks here breaks for the commit too, which then is tried again.
+    return hold ?? true
   }
 
   /** Of parts whose compare-and-set failed after a lost answer, those that our own try moved. */
@@ -206,8 +231,6 @@ export function createCommitter(options: CommitterOptions): Committer {
     const committed: InCommit[] = []
     for (const one of work) {
       if (lost.has(one.part)) {
-        // Whoever fenced us may be a backup that was restored: in it counters may have other numbers.
-        numbersAreDoubtful = true
         options.onFenced(one.owned)
       } else {
         one.owned.revision++
@@ -224,6 +247,7 @@ export function createCommitter(options: CommitterOptions): Committer {
       })
     },
     notify: () => pace.notify(),
+    doubtNumbers: () => (numbersAreDoubtful = true),
     room: async (owned) => await pace.room(owned),
     async flush(owned) {
       while (!owned.dropped && owned.state !== undefined) {
@@ -240,6 +264,8 @@ export function createCommitter(options: CommitterOptions): Committer {
       if (running !== undefined) await Promise.race([running, bound])
       abort.abort()
       pace.notify()
+      // A statement that nobody answers would keep us for as long as it may take.
+      connection.discard()
       await running
     },
     pendingEvents: () => pace.pendingEvents(),

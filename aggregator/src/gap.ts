@@ -9,7 +9,8 @@ export type GapOptions = { schema: string; pool: pg.Pool; committer: Committer; 
 /**
  * Carries out an operator's decision that a partition goes on at `to`: whatever is folded is
  * committed and every page written first, so that no dirt lies on the far side of the gap. Gives
- * false when the partition was lost meanwhile.
+ * true when the partition has to be claimed again: it was moved, or its fold had failed and it has
+ * no state to write.
  */
 export async function acceptGap(
   { schema, pool, committer, logger }: GapOptions,
@@ -18,6 +19,7 @@ export async function acceptGap(
 ): Promise<boolean> {
   const { partition, token } = owned
   await owned.ready
+  if (owned.state === undefined) return !owned.dropped
   await committer.flush(owned)
   const { state, revision } = owned
   if (owned.dropped || state === undefined) return false

@@ -22,8 +22,12 @@ export const LIMITS = {
   beatIntervalMs: 1000,
   retryDelayMsMin: 50,
   retryDelayMsMax: 2000,
+  /** A commit that Postgres itself refuses so often, for what is in it, is given up. */
+  refusalsMax: 10,
   /** A zombie stopped in mid-transaction must not keep its successor waiting for the row. */
   idleInTransactionMsMax: 2500,
+  /** A claim waits so long for rows that another owner's commit has locked. */
+  claimWaitMsMax: 2000,
   statementMsMax: 60_000,
   /** No fetch has come back for so long although partitions are ours: not ready. */
   fetchStallMsMax: 15_000,

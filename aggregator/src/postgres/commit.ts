@@ -1,5 +1,5 @@
 import { sqlState } from '@countersink/shared/postgres/pool'
-import type pg from 'pg'
+import pg from 'pg'
 import { copyRows } from './copy-rows.ts'
 import type { PageWrites } from './page-writes.ts'
 import type { LogWriters, SealedPartition } from './seal.ts'
@@ -66,12 +66,19 @@ export async function tryCommit(client: pg.ClientBase, request: CommitRequest): 
 }
 
 /**
- * An error with an SQLSTATE is the server's answer: it has rolled back. That it shuts down (class
- * 57) is not: it may have committed before it said good-bye.
+ * An error of the server's is an answer: it has rolled back. That it shuts down (class 57) is not:
+ * it may have committed before it said good-bye. A socket's error (EPIPE) is none either.
  */
 function isAnswer(error: unknown): boolean {
-  const state = sqlState(error)
-  return state !== undefined && /^[0-9A-Z]{5}$/.test(state) && !state.startsWith('57')
+  return error instanceof pg.DatabaseError && sqlState(error)?.startsWith('57') === false
+}
+
+/**
+ * True when the server refused what the commit holds (data, constraints, schema), as opposed to a
+ * conflict, a shortage or an outage, which pass.
+ */
+export function isRefusal(error: unknown): boolean {
+  return /^(21|22|23|42)/.test(sqlState(error) ?? '')
 }
 
 async function writeParts(
