@@ -6,6 +6,7 @@ import {
 } from '@countersink/shared/contracts'
 import { CountersinkError } from '@countersink/shared/errors'
 import type pg from 'pg'
+import { LIMITS } from '../limits.ts'
 
 /** What a partition's row says when it is claimed. Offsets are below 2^53, so numbers hold them. */
 export type ClaimedPartition = {
@@ -33,7 +34,7 @@ export type ClaimRequest = {
 /**
  * Claims partitions in one transaction: writes the new token, makes the rows that are missing, and
  * records at which offset today's contracts take effect. Throws CONTRACT_CHANGE_NEEDS_REPLAY when
- * they cannot follow those in force.
+ * they cannot follow those in force; the server's error 55P03 when the rows stay locked.
  */
 export async function claimPartitions(
   client: pg.ClientBase,
@@ -42,6 +43,7 @@ export async function claimPartitions(
   const partitions = [...request.starts.keys()].toSorted((a, b) => a - b)
   await client.query('begin')
   try {
+    await client.query(`set local lock_timeout = ${LIMITS.claimWaitMsMax}`)
     const claimed = await claimRows(client, request, partitions)
     await recordContracts(client, request, claimed)
     await client.query('commit')

@@ -20,6 +20,16 @@ export class CounterIds {
     return id
   }
 
+  /** Does the database give every counter known here the number that it has here? */
+  async hold(client: pg.ClientBase): Promise<boolean> {
+    const { rows } = await client.query<{ n: number }>(
+      `select count(*)::int as n from unnest($1::text[], $2::int[]) u (name, counter)
+       join ${this.#schema}.counters c using (name, counter)`,
+      [[...this.#ids.keys()], [...this.#ids.values()]],
+    )
+    return rows[0]?.n === this.#ids.size
+  }
+
   /** Forgets all: the database may be another one than it was. */
   clear(): void {
     this.#ids.clear()
