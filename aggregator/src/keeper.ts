@@ -104,14 +104,17 @@ export function createKeeper(options: KeeperOptions): Keeper {
   }
 
   function drop(owned: OwnedPartition): void {
-    consumer.pause(owned.partition)
     if (ownership.get(owned.partition) === owned) ownership.drop(owned.partition)
-    if (assigned.has(owned.partition)) dropped.set(owned.partition, performance.now())
+    // One that was revoked may just be coming back, as another object: that one must not be paused.
+    if (!assigned.has(owned.partition)) return
+    consumer.pause(owned.partition)
+    dropped.set(owned.partition, performance.now())
   }
 
   function fenced(owned: OwnedPartition): void {
     if (owned.dropped && ownership.get(owned.partition) !== undefined) return
     logger.warn({ partition: owned.partition }, 'partition lost or in doubt: its state is dropped')
+    committer.doubtNumbers()
     drop(owned)
   }
 

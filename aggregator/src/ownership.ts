@@ -3,14 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contracts } from '@countersink/shared/contracts'
 import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
+import { sqlState } from '@countersink/shared/postgres/pool'
 import type pg from 'pg'
 import type { HashKey } from './core/keyed-hash.ts'
 import { LIMITS } from './limits.ts'
 import { createOwnedPartition, type OwnedPartition } from './owned-partition.ts'
-import { claimPartitions } from './postgres/claim.ts'
+import { type ClaimedPartition, claimPartitions, type ClaimRequest } from './postgres/claim.ts'
 import type { CounterIds } from './postgres/counter-ids.ts'
+import { endFrozenWriters } from './postgres/frozen-writers.ts'
 import { loadPartition } from './postgres/load.ts'
 import { saveHalt } from './postgres/halt.ts'
+
+const LOCK_NOT_AVAILABLE = '55P03'
 
 export type LogBounds = {
   partitions: number
@@ -67,14 +71,17 @@ export class Ownership {
     const client = await pool.connect()
     let failed: Error | undefined
     try {
-      const claims = await claimPartitions(client, { schema, token, owner, starts, contracts })
+      const request = { schema, token, owner, starts, contracts }
+      const claims = await this.#claim(client, request)
+      // Until the claim the owner before us may have gone on: only ends read now are no older.
+      const logNow = await this.#options.readLogBounds()
       const offsets = new Map<number, number>()
       for (const claimed of claims) {
         this.drop(claimed.partition)
         const owned = createOwnedPartition(claimed, token)
         this.#owned.set(claimed.partition, owned)
-        await this.#checkLog(owned, bounds)
-        owned.ready = this.#load(owned, bounds.partitions)
+        await this.#checkLog(owned, logNow)
+        owned.ready = this.#load(owned, logNow.partitions)
         if (owned.halted === undefined) offsets.set(owned.partition, owned.expectedOffset)
       }
       logger.info({ partitions: claims.map((c) => [c.partition, c.next]) }, 'partitions claimed')
@@ -84,6 +91,24 @@ export class Ownership {
       throw error
     } finally {
       client.release(failed)
+    }
+  }
+
+  /**
+   * The rows may be locked by an owner that was frozen in mid-transaction, and will be until the
+   * server gives its statement up. Waiting ends after a bound, and then whoever keeps the rows
+   * without doing anything is ended, so that the next try succeeds.
+   */
+  async #claim(client: pg.PoolClient, request: ClaimRequest): Promise<ClaimedPartition[]> {
+    const { schema, logger } = this.#options
+    try {
+      return await claimPartitions(client, request)
+    } catch (error) {
+      if (sqlState(error) === LOCK_NOT_AVAILABLE) {
+        const ended = await endFrozenWriters(client, schema)
+        logger.warn({ ended }, 'partitions were locked by another owner for too long')
+      }
+      throw error
     }
   }
 

@@ -4,6 +4,9 @@ import type { Logger } from '@countersink/shared/log'
 import pg from 'pg'
 import { LIMITS } from './limits.ts'
 
+/** By this name others find the connections that commit. */
+export const WRITER_APPLICATION = 'countersink-aggregator-writer'
+
 export type WriterConnection = {
   /** The connection, made again if it broke; waits for the database until the signal aborts. */
   get(signal: AbortSignal): Promise<pg.Client>
@@ -20,7 +23,7 @@ export function createWriterConnection(databaseUrl: string, logger: Logger): Wri
   async function connect(): Promise<pg.Client> {
     const made = new pg.Client({
       connectionString: databaseUrl,
-      application_name: 'countersink-aggregator-writer',
+      application_name: WRITER_APPLICATION,
       connectionTimeoutMillis: 5000,
       statement_timeout: LIMITS.statementMsMax,
       query_timeout: LIMITS.statementMsMax,
