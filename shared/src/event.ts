@@ -100,7 +100,8 @@ function isShallow(value: unknown, levels: number): boolean {
   return members.every((member) => isShallow(member, levels - 1))
 }
 
-const MAY_ROUND = /\d[.eE]|\d{16}/
+/** Where a number can begin; inside most UUIDs a digit stands before an e as well. */
+const MAY_ROUND = /(?:^|[:,[\s])-?(?:\d+[.eE]|\d{16})/
 
 function keepExact(_name: string, value: unknown, context?: { source?: string }): unknown {
   if (typeof value !== 'number' || context?.source === undefined) return value
