@@ -26,8 +26,8 @@ const pendingBytesMax = 64 * 1024 * 1024
 /** What one request carries; the broker's own limit is 100 MiB. */
 const requestBytesMax = 8 * 1024 * 1024
 /** How long the broker may wait for its replicas, and the answer may take after that. */
-const brokerTimeoutMs = 10_000
-const answerTimeoutMs = 5_000
+const brokerTimeoutMs = 5_000
+const answerTimeoutMs = 3_000
 const stopTimeoutMs = 5_000
 
 export type KafkaProducerOptions = {

@@ -14,7 +14,7 @@ import {
 } from './record-set.ts'
 import { createSignal, type Signal } from './signal.ts'
 
-const metadataRefreshMs = 30_000
+const metadataRefreshMs = 10_000
 /** At least this between two looks at the metadata, however many fetches ask for one. */
 const metadataPauseMs = 100
 /** While a partition has no room, others are asked with short waits, so that it gets its turn. */
