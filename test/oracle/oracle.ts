@@ -6,6 +6,8 @@ export type OracleContract = {
   windowSizesMs: number[]
   breakdowns: string[][]
   skewMs: number
+  positiveOnly?: boolean
+  deltaMax?: number
 }
 
 export type OracleEvent = {
@@ -27,7 +29,7 @@ export class Oracle {
   /** series, size and start -> sum */
   readonly windows = new Map<string, bigint>()
   readonly outcomes: OracleOutcome[] = []
-  readonly #contract: OracleContract
+  #contract: OracleContract
   readonly #clocks = new Map<string, number>()
   readonly #ids = new Map<string, Remembered>()
   #appendMax = 0
@@ -36,8 +38,16 @@ export class Oracle {
     this.#contract = contract
   }
 
-  invalid(): void {
+  /** A record that holds no event; its append time counts like any other's. */
+  invalid(appendTime = 0): void {
+    this.#appendMax = Math.max(this.#appendMax, appendTime)
     this.outcomes.push('invalid')
+  }
+
+  /** Another contract from the next event on; a shorter lateness forgets at once. */
+  changeContract(contract: OracleContract): void {
+    this.#contract = contract
+    for (const [counter, clock] of this.#clocks) this.#expire(counter, clock)
   }
 
   apply(event: OracleEvent, appendTime: number): OracleOutcome {
@@ -53,7 +63,9 @@ export class Oracle {
   }
 
   #judge(event: OracleEvent): OracleOutcome {
-    const { latenessMs, skewMs } = this.#contract
+    const { latenessMs, skewMs, positiveOnly = false, deltaMax = Infinity } = this.#contract
+    if (positiveOnly && event.delta < 0) return 'invalid'
+    if (Math.abs(event.delta) > deltaMax) return 'invalid'
     if (event.at > this.#appendMax + skewMs) return 'invalid'
     const clock = this.#clocks.get(event.counter)
     if (clock !== undefined && event.at < clock - latenessMs) return 'late'
@@ -71,9 +83,13 @@ export class Oracle {
   /** A bucket of ids goes when every `at` that it can hold is late. */
   #advance(counter: string, at: number): void {
     this.#clocks.set(counter, at)
+    this.#expire(counter, at)
+  }
+
+  #expire(counter: string, clock: number): void {
     for (const [identity, { bucketEnd }] of this.#ids) {
       const [owner] = JSON.parse(identity) as [string]
-      if (owner === counter && bucketEnd <= at - this.#contract.latenessMs)
+      if (owner === counter && bucketEnd <= clock - this.#contract.latenessMs)
         this.#ids.delete(identity)
     }
   }

@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto'
+import { BatchFold } from '@countersink/aggregator/core/batch-fold'
+import type { HashKey } from '@countersink/aggregator/core/keyed-hash'
+import type { PartitionState } from '@countersink/aggregator/core/partition-state'
+import { claimPartitions } from '@countersink/aggregator/postgres/claim'
+import { type CommitTry, tryCommit } from '@countersink/aggregator/postgres/commit'
+import { CopyWriter } from '@countersink/aggregator/postgres/copy-binary'
+import { CounterIds } from '@countersink/aggregator/postgres/counter-ids'
+import { loadPartition } from '@countersink/aggregator/postgres/load'
+import { moveLog } from '@countersink/aggregator/postgres/move-log'
+import { readPages } from '@countersink/aggregator/postgres/page-reads'
+import { PageWrites } from '@countersink/aggregator/postgres/page-writes'
+import { sealPartition } from '@countersink/aggregator/postgres/seal'
+import type { Contracts } from '@countersink/shared/contracts'
+import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
+import type pg from 'pg'
+import { fetchedFrom } from './log-batches.ts'
+
+export type DriverOptions = {
+  client: pg.Client
+  schema: string
+  partition: number
+  hashKey: HashKey
+}
+
+/** What a commit writes and what becomes of it. */
+export type CommitPlan = {
+  /** Which dirty pages it writes: the i-th oldest when `picks[i % picks.length]`. */
+  picks: readonly boolean[]
+  /** Pages kept in memory afterwards. */
+  cachedMax: number
+  /** The first try is broken off by an error of the server and rolled back. */
+  fails: boolean
+}
+
+/**
+ * The aggregator's own parts from the fold to the tables, for one partition, without Kafka, timers
+ * or retries: a test says what happens when. `crash` forgets all that is in memory.
+ */
+export class PartitionDriver {
+  readonly #options: DriverOptions
+  readonly #fold = new BatchFold()
+  readonly #log = {
+    series: new CopyWriter(),
+    commits: new CopyWriter(),
+    deltas: new CopyWriter(),
+  }
+  readonly #pages: PageWrites
+  #counterIds: CounterIds
+  #token = ''
+  #revision = 0
+  #state: PartitionState | undefined
+
+  constructor(options: DriverOptions) {
+    this.#options = options
+    this.#pages = new PageWrites(options.schema)
+    this.#counterIds = new CounterIds(options.schema)
+  }
+
+  get state(): PartitionState {
+    if (this.#state === undefined) throw new Error('the partition is not claimed')
+    return this.#state
+  }
+
+  /** Claims the partition and loads it, as a new owner does. */
+  async claim(contracts: Contracts): Promise<void> {
+    const { client, schema, partition, hashKey } = this.#options
+    this.#token = randomUUID()
+    const starts = new Map([[partition, 0]])
+    const request = { schema, token: this.#token, owner: 'test', starts, contracts }
+    const [claimed] = await claimPartitions(client, request)
+    if (claimed === undefined) throw new Error('nothing was claimed')
+    this.#revision = claimed.revision
+    this.#counterIds = new CounterIds(schema)
+    const counterIds = this.#counterIds
+    const { signal } = new AbortController()
+    const load = { schema, claimed, partitions: 1, hashKey, contracts, counterIds, signal }
+    this.#state = await loadPartition(client, load)
+  }
+
+  /** Folds batches, as one fetch at `fetchedOffset` brings them. */
+  fold(batches: readonly RecordBatch[], fetchedOffset: number): void {
+    const fetched = fetchedFrom(this.#options.partition, fetchedOffset, batches)
+    const unreadable = this.#fold.run(this.state, fetched)
+    if (unreadable !== undefined) throw new Error(unreadable.reason)
+  }
+
+  async commit(plan: CommitPlan): Promise<CommitTry> {
+    const { client, schema } = this.#options
+    const { state } = this
+    const counters = new Map(state.counters.list.map(({ name, contract }) => [name, contract]))
+    await this.#counterIds.ensure(client, counters)
+    for (const writer of Object.values(this.#log)) writer.begin()
+    this.#pages.begin()
+    const sealed = sealPartition(state, this.#counterIds, this.#log)
+    await this.#addPages(state, sealed.next, plan)
+    const floor = state.dirt.floor(sealed.next)
+    const part = { sealed, token: this.#token, revision: this.#revision, floor, record: undefined }
+    const request = { schema, parts: [part], log: this.#log, pages: this.#pages }
+    if (plan.fails) await this.#failOnce(request)
+    const result = await tryCommit(client, request)
+    if (result.kind === 'committed' && result.fenced.length === 0) this.#revision++
+    state.dirt.evict(plan.cachedMax)
+    return result
+  }
+
+  /** An operator's decision: on to `to`, once everything is committed and every page written. */
+  async move(to: number): Promise<boolean> {
+    const { client, schema, partition } = this.#options
+    const all = { picks: [true], cachedMax: 1000, fails: false }
+    await this.commit(all)
+    const from = this.state.next
+    const [token, revision] = [this.#token, this.#revision]
+    return await moveLog(client, { schema, partition, token, revision, from, to, reason: 'test' })
+  }
+
+  async #addPages(state: PartitionState, next: number, { picks }: CommitPlan): Promise<void> {
+    const { client, schema } = this.#options
+    const dirty = state.dirt.oldest(Infinity)
+    const due = dirty.filter((_, i) => picks.length > 0 && picks[i % picks.length] === true)
+    const unknown = due.filter((block) => state.dirt.cached(block) < 0)
+    const keys = unknown.map((block) => state.dirt.keyOf(block))
+    await readPages(client, schema, this.#counterIds, state, keys)
+    this.#pages.add(state, due, next, this.#counterIds)
+  }
+
+  /** The whole transaction, but for its end: the last statement before COMMIT is an error. */
+  async #failOnce(request: Parameters<typeof tryCommit>[1]): Promise<void> {
+    const { client } = this.#options
+    const failing = new Proxy(client, {
+      get(target, name) {
+        if (name !== 'query') return Reflect.get(target, name) as unknown
+        const run = target.query.bind(target)
+        return (query: unknown, ...rest: unknown[]): unknown => {
+          const text = query === 'commit' ? 'select 1/0' : query
+          return Reflect.apply(run, undefined, [text, ...rest])
+        }
+      },
+    })
+    const result = await tryCommit(failing, request)
+    if (result.kind !== 'rolled-back') throw new Error(`the try that had to fail: ${result.kind}`)
+    await client.query('rollback')
+  }
+}

@@ -1,0 +1,35 @@
+import type { PartitionState } from '@countersink/aggregator/core/partition-state'
+
+/**
+ * What the fold of a partition knows besides its sums, in one comparable value: slots by name,
+ * clocks, and remembered ids bit by bit.
+ */
+export function snapshotOf(state: PartitionState) {
+  return {
+    next: state.next,
+    appendMax: state.appendMax,
+    counters: state.counters.list.map(({ name, clock, dictionary }) => ({
+      name,
+      clock,
+      series: Array.from({ length: dictionary.size }, (_, slot) =>
+        Buffer.from(dictionary.name(slot)).toString(),
+      ),
+      flags: Array.from({ length: dictionary.size }, (_, slot) => dictionary.flags(slot)),
+    })),
+    ids: idsOf(state),
+  }
+}
+
+/** Counter, end of the bucket and the 128 bits of every remembered id, in no order. */
+function idsOf(state: PartitionState): string[] {
+  const ids: string[] = []
+  for (const bucket of state.ids.buckets()) {
+    const bytes = Buffer.alloc(bucket.count * 16)
+    state.ids.copyIds(bucket, 0, bytes, 0)
+    for (let i = 0; i < bucket.count; i++) {
+      const bits = bytes.toString('hex', i * 16, i * 16 + 16)
+      ids.push(`${bucket.counter} ${bucket.end} ${bits}`)
+    }
+  }
+  return ids.sort()
+}

@@ -1,0 +1,94 @@
+import { BatchFold } from '@countersink/aggregator/core/batch-fold'
+import { PartitionState } from '@countersink/aggregator/core/partition-state'
+import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
+import fc from 'fast-check'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fetchedFrom } from './log-batches.ts'
+import { cases, type LogBatch, type Step, VERSIONS } from './log-cases.ts'
+import { play, SECRET } from './partition-play.ts'
+import { snapshotOf } from './state-snapshot.ts'
+import { createTestBed, type TestBed } from './stack.ts'
+
+let bed: TestBed
+let client: pg.Client
+
+beforeAll(async () => {
+  bed = await createTestBed({ partitions: 1 })
+  client = new pg.Client({ connectionString: bed.databaseUrl })
+  await client.connect()
+  await client.query('set synchronous_commit = off')
+})
+
+afterAll(async () => {
+  await client.end()
+  await bed.stop()
+})
+
+/** The same log folded at once, in memory alone. */
+function neverCrashed(stored: readonly RecordBatch[], partition: number): PartitionState {
+  const state = new PartitionState({
+    partition,
+    partitions: 1,
+    hashKey: SECRET,
+    contracts: VERSIONS[0]!,
+    next: 0,
+    appendMax: 0,
+  })
+  new BatchFold().run(state, fetchedFrom(partition, 0, stored))
+  state.dirt.absorb(state.open, 0, state.counters.list)
+  return state
+}
+
+test('I1, I2, I3, I13: written, crashed and loaded at any moment is as never having crashed, bit for bit', async () => {
+  await fc.assert(
+    fc.asyncProperty(cases, async (one) => {
+      const { driver, stored, partition } = await play(client, { ...one, changing: false })
+      const reference = snapshotOf(neverCrashed(stored, partition))
+      expect(snapshotOf(driver.state)).toEqual(reference)
+      await driver.claim(VERSIONS[0]!)
+      expect(snapshotOf(driver.state)).toEqual(reference)
+    }),
+    { numRuns: 50 },
+  )
+})
+
+test('I1: a contract takes effect at the offset that is written down, whatever crashes', async () => {
+  await fc.assert(
+    fc.asyncProperty(cases, async (one) => {
+      const { driver } = await play(client, { ...one, changing: true })
+      expect(driver.state.isMoved).toBe(false)
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('I5, I9: a log made again goes on behind what was counted, and its ids are remembered', async () => {
+  const base = fc.integer({ min: 0, max: 5 })
+  await fc.assert(
+    fc.asyncProperty(cases, cases, base, async (first, second, wanted) => {
+      const one = await play(client, { ...first, changing: false })
+      const to = Math.min(wanted, one.driver.state.next - 1)
+      expect(await one.driver.move(to)).toBe(true)
+      await one.begin(second.log, to)
+      for (const step of second.steps) await one.take(step, false)
+      await one.finish()
+    }),
+    { numRuns: 25 },
+  )
+})
+
+test('I5: ids from before and after a log was made again outlive two crashes in a row', async () => {
+  const batch = (...ids: string[]): LogBatch => ({
+    appendTimeMs: 0,
+    items: ids.map((id) => ({ id, counter: 'views', key: 'k', delta: 1, at: 100 })),
+  })
+  const fold: Step = { kind: 'fold', batches: 1, again: 0 }
+  const commit: Step = { kind: 'commit', plan: { picks: [], cachedMax: 10, fails: false } }
+  const crash: Step = { kind: 'crash', version: 0 }
+  const one = await play(client, { log: [batch('a', 'b')], steps: [], changing: false })
+  expect(await one.driver.move(0)).toBe(true)
+  await one.begin([batch('c'), batch('d'), batch('a', 'c', 'd')], 0)
+  for (const step of [fold, commit, crash, fold, commit, crash]) await one.take(step, false)
+  await one.finish()
+})
