@@ -75,21 +75,25 @@ test('a partition that has vanished asks to be loaded again', () => {
   expect(stateAt(10).apply([])).toMatchObject({ kind: 'reload', reason: 'went-back' })
 })
 
-test('I8: a slot above all that were seen says that look-ups may have missed a series', () => {
+test('I8: a poll with slots above all that were seen says which look-ups must hear of', () => {
   const state = stateAt(0)
-  const before = state.growth(7)
-  state.apply([polled(1, 0, [commit(0, 1, { rows: [row(3, 1n)] })])])
-  expect(state.growth(7)).toBe(before)
-  state.apply([polled(2, 0, [commit(1, 2, { rows: [row(4, 1n)] })])])
-  expect(state.growth(7)).not.toBe(before)
-  expect(state.growth(8)).toBe(0)
+  const old = polled(1, 0, [commit(0, 1, { rows: [row(3, 1n)] })])
+  expect(state.newSlots([old])).toEqual([])
+  state.apply([old])
+  const grown = polled(3, 0, [
+    commit(1, 2, { rows: [row(5, 1n), row(0, 1n)] }),
+    commit(2, 3, { rows: [row(4, 1n)] }),
+  ])
+  expect(state.newSlots([grown])).toEqual([{ partition: 0, counter: 7, above: 3, upTo: 5 }])
+  state.apply([grown])
+  expect(state.newSlots([grown])).toEqual([])
 })
 
-test('deltas that were left out change the growth of every counter and the epoch', () => {
+test('deltas that were left out change the epoch, and say that news of series was missed', () => {
   const state = stateAt(0)
-  const [growth, epoch] = [state.growth(8), state.epoch(0)]
+  const [missed, epoch] = [state.seriesMissed, state.epoch(0)]
   state.apply([polled(5, 5, [commit(0, 5, { rows: undefined })])])
-  expect(state.growth(8)).not.toBe(growth)
+  expect(state.seriesMissed).not.toBe(missed)
   expect(state.epoch(0)).not.toBe(epoch)
   expect(state.base(0)).toBe(5)
 })

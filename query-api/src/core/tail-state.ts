@@ -57,6 +57,9 @@ export type Absorb = (
   delta: () => bigint,
 ) => void
 
+/** Slots in (above, upTo] of a counter in a partition. */
+export type NewSlots = { partition: number; counter: number; above: number; upTo: number }
+
 export type TailLimits = {
   /** Over all partitions. Beyond it the fullest partition's deltas are given up. */
   entriesMax: number
@@ -85,10 +88,9 @@ type Partition = {
 export class TailState {
   readonly generation: number
   readonly #partitions = new Map<number, Partition>()
-  readonly #growth = new Map<number, number>()
   readonly #limits: TailLimits
   readonly #absorb: Absorb
-  #growthOfAll = 0
+  #seriesMissed = 0
 
   constructor(
     generation: number,
@@ -193,11 +195,28 @@ export class TailState {
   }
 
   /**
-   * Changes whenever a counter may have got series that a look-up made before has missed. Slots are
-   * dealt in order: a series that a look-up did not find has a slot above all that were seen then.
+   * Where a poll has deltas of slots above all that were seen: there series may have been dealt
+   * since look-ups were made. Slots are dealt in order, so that the new ones are all above `above`.
    */
-  growth(counter: number): number {
-    return this.#growthOfAll + (this.#growth.get(counter) ?? 0)
+  newSlots(polled: readonly PolledPartition[]): NewSlots[] {
+    const greatest = new Map<string, NewSlots>()
+    for (const { partition, commits } of polled) {
+      const slotMax = this.#partitions.get(partition)?.slotMax
+      for (const { counter, slots } of commits.flatMap(({ rows }) => rows ?? [])) {
+        const above = slotMax?.get(counter) ?? -1
+        const max = slots.reduce((a, b) => Math.max(a, b), -1)
+        if (max <= above) continue
+        const key = `${partition}/${counter}`
+        const upTo = Math.max(max, greatest.get(key)?.upTo ?? -1)
+        greatest.set(key, { partition, counter, above, upTo })
+      }
+    }
+    return [...greatest.values()]
+  }
+
+  /** Counts how often deltas were left out, and with them the news of series. */
+  get seriesMissed(): number {
+    return this.#seriesMissed
   }
 
   sumSince(partition: number, counter: number, slot: number, from: number): bigint {
@@ -235,12 +254,8 @@ export class TailState {
   #append(state: Partition, first: number, row: DeltaRow): void {
     const { counter, start, slots, deltas, carries } = row
     const known = state.slotMax.get(counter) ?? -1
-    let greatest = known
-    for (const slot of slots) if (slot > greatest) greatest = slot
-    if (greatest > known) {
-      state.slotMax.set(counter, greatest)
-      this.#growth.set(counter, (this.#growth.get(counter) ?? 0) + 1)
-    }
+    const greatest = slots.reduce((a, b) => Math.max(a, b), known)
+    if (greatest > known) state.slotMax.set(counter, greatest)
     state.ring.append(first, counter, start, slots, deltas, carries)
   }
 
@@ -248,7 +263,7 @@ export class TailState {
     state.ring = new DirtRing()
     state.base = next
     state.epoch++
-    this.#growthOfAll++
+    this.#seriesMissed++
   }
 
   /**

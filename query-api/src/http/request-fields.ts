@@ -2,6 +2,7 @@ import { LIMITS } from '@countersink/shared/event'
 import { parsePosition, type Position } from '@countersink/shared/position'
 import type { Problem } from '@countersink/shared/http/problem'
 import type { FastifyRequest } from 'fastify'
+import { canonicalDims } from '../core/series-lookups.ts'
 
 /** A request that cannot be answered as it is; thrown by the checks below, answered as a Problem. */
 export class RequestFault extends Error {
@@ -55,14 +56,13 @@ export function dimsOf(query: ReadonlyMap<string, string>): string {
 
 export function checkedDims(dims: ReadonlyMap<string, unknown>): string {
   if (dims.size > LIMITS.dimsMax) throw badQuery(`at most ${LIMITS.dimsMax} dims can be asked for`)
+  const checked: [string, string][] = []
   for (const [name, value] of dims) {
-    const wrong =
-      !isText(name, LIMITS.dimNameBytesMax) ||
-      (value !== '' && !isText(value, LIMITS.dimValueBytesMax))
-    if (wrong) throw badQuery('the name or the value of a dim is not one that an event can have')
+    const isValue = value === '' || isText(value, LIMITS.dimValueBytesMax)
+    if (isText(name, LIMITS.dimNameBytesMax) && isValue) checked.push([name, value])
+    else throw badQuery('the name or the value of a dim is not one that an event can have')
   }
-  // Object.fromEntries defines, it does not assign: a dim may be called __proto__.
-  return JSON.stringify(Object.fromEntries([...dims].toSorted(([a], [b]) => (a < b ? -1 : 1))))
+  return canonicalDims(checked)
 }
 
 export function afterOf(query: ReadonlyMap<string, string>): Position | undefined {

@@ -1,9 +1,9 @@
 import { generationSchema } from '@countersink/shared/postgres/pool'
+import { canonicalDims, type SeriesKey } from '../core/series-lookups.ts'
+import type { NewSlots } from '../core/tail-state.ts'
 import type { SlotRef } from '../core/window-sums.ts'
+import type { ClientBase } from 'pg'
 import type { Database } from './database.ts'
-
-/** One series by the number of its counter. `dims` is JSON of an object; '{}' is the total. */
-export type SeriesKey = { counter: number; key: string; dims: string }
 
 /** The slots of series, in the order asked for; none for a series that was never seen. */
 export async function findSeries(
@@ -23,4 +23,37 @@ export async function findSeries(
   const found = series.map((): SlotRef[] => [])
   for (const { i, partition, slot } of rows) found[i]?.push({ partition, slot })
   return found
+}
+
+export type DealtSlot = { series: SeriesKey; slot: SlotRef }
+
+/** The series that slots were dealt to lately, and with them perhaps a few that are newer still. */
+export async function readDealtSlots(
+  client: ClientBase,
+  generation: number,
+  slots: readonly NewSlots[],
+): Promise<DealtSlot[]> {
+  const { rows } = await client.query<{
+    counter: number
+    partition: number
+    slot: number
+    key: string
+    dims: Record<string, string>
+  }>({
+    name: `dealt_${generation}`,
+    text: `
+      select s.counter, s.partition, s.slot, s.key, s.dims
+      from unnest($1::int[], $2::int[], $3::int[]) k (counter, partition, above)
+      join ${generationSchema(generation)}.series s
+        on s.counter = k.counter and s.partition = k.partition and s.slot > k.above`,
+    values: [
+      slots.map(({ counter }) => counter),
+      slots.map(({ partition }) => partition),
+      slots.map(({ above }) => above),
+    ],
+  })
+  return rows.map(({ counter, partition, slot, key, dims }) => ({
+    series: { counter, key, dims: canonicalDims(Object.entries(dims)) },
+    slot: { partition, slot },
+  }))
 }

@@ -1,8 +1,10 @@
 import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
 import pg from 'pg'
+import type { Applied, PolledPartition } from '../core/tail-state.ts'
 import { load, type Loaded } from './load-query.ts'
 import { poll } from './poll-query.ts'
+import { readDealtSlots, type DealtSlot } from './series-query.ts'
 import { Waiters } from './waiters.ts'
 import { createWorld, type World, type WorldLimits } from './world.ts'
 
@@ -123,7 +125,8 @@ export function createTail(options: TailOptions): Tail {
         world.state.positions(),
       )
       if (generation !== loaded.generation) return 'generation'
-      const applied = world.state.apply(partitions)
+      const news = await readNews(client, world, partitions)
+      const applied = takeIn(world, partitions, news)
       if (applied.kind === 'reload') return applied.reason
       polledAt = Date.now()
       reconnectMs = RECONNECT_MS_MIN
@@ -191,6 +194,34 @@ export function createTail(options: TailOptions): Tail {
     },
     stillForMs: () => Date.now() - polledAt,
   }
+}
+
+/** More new series at once than this are not told one by one: look-ups are forgotten instead. */
+const NEW_SERIES_MAX = 20_000
+
+/** Which slots the poll's deltas are the first of: read before anybody sees those. */
+async function readNews(
+  client: pg.Client,
+  { state, series }: World,
+  partitions: readonly PolledPartition[],
+): Promise<DealtSlot[] | 'too-many'> {
+  const slots = state.newSlots(partitions)
+  if (slots.length === 0 || series.size === 0) return []
+  const count = slots.reduce((sum, { above, upTo }) => sum + upTo - above, 0)
+  return count > NEW_SERIES_MAX ? 'too-many' : readDealtSlots(client, state.generation, slots)
+}
+
+/** In one turn: the deltas, and where the series are that they belong to. */
+function takeIn(
+  { state, series }: World,
+  partitions: readonly PolledPartition[],
+  news: readonly DealtSlot[] | 'too-many',
+): Applied {
+  const missed = state.seriesMissed
+  const applied = state.apply(partitions)
+  if (news === 'too-many' || state.seriesMissed !== missed) series.forget()
+  else for (const { series: name, slot } of news) series.dealt(name, slot)
+  return applied
 }
 
 function hasCaughtUp(world: World, loaded: Loaded): boolean {

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import type { Contracts } from '@countersink/shared/contracts'
+import { SeriesLookups } from '../core/series-lookups.ts'
 import { TailState } from '../core/tail-state.ts'
 import { TotalPages } from '../core/total-pages.ts'
-import type { SlotRef } from '../core/window-sums.ts'
 import type { Loaded } from './load-query.ts'
 
 export type CounterInfo = {
@@ -12,17 +12,11 @@ export type CounterInfo = {
   sizes: readonly number[]
 }
 
-export type SeriesLookup = {
-  slots: readonly SlotRef[]
-  /** The counter's growth when the look-up began. */
-  growth: number
-}
-
 /** All that is known of one generation since it was loaded; thrown away whole at any doubt. */
 export type World = {
   state: TailState
   pages: TotalPages
-  series: LRUCache<string, SeriesLookup>
+  series: SeriesLookups
   counters: LRUCache<string, CounterInfo>
   contracts: { at: number; inForce: readonly Contracts[] } | undefined
   topic: string
@@ -37,8 +31,6 @@ export type WorldLimits = {
 
 const COUNTERS_CACHED_MAX = 10_000
 const PRUNE_ENTRIES_MIN = 4_096
-const LOOKUP_BYTES = 150
-const SLOT_REF_BYTES = 50
 
 export function createWorld(loaded: Loaded, topic: string, limits: WorldLimits): World {
   const pages = new TotalPages(limits.pageCacheBytesMax)
@@ -53,11 +45,7 @@ export function createWorld(loaded: Loaded, topic: string, limits: WorldLimits):
   return {
     state,
     pages,
-    series: new LRUCache<string, SeriesLookup>({
-      maxSize: limits.seriesCacheBytesMax,
-      sizeCalculation: ({ slots }, name) =>
-        LOOKUP_BYTES + 2 * name.length + slots.length * SLOT_REF_BYTES,
-    }),
+    series: new SeriesLookups(limits.seriesCacheBytesMax),
     counters: new LRUCache<string, CounterInfo>({ max: COUNTERS_CACHED_MAX }),
     contracts: undefined,
     topic: loaded.topic ?? topic,

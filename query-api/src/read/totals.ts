@@ -4,7 +4,7 @@ import type { SlotRef } from '../core/window-sums.ts'
 import { readPages, readSlotTotals, type PageKey } from '../postgres/pages-query.ts'
 import type { CounterInfo, World } from '../postgres/world.ts'
 import { attempt, whenReached, type Computed, type ReadContext } from './reader.ts'
-import { resolveSeries, type FoundSeries, type SeriesName } from './series.ts'
+import { areAttended, resolveSeries, type FoundSeries, type SeriesName } from './series.ts'
 
 export type Total = { info: CounterInfo; slots: readonly SlotRef[]; total: bigint }
 
@@ -23,11 +23,11 @@ export function readTotals(
   deadline: number,
 ): Promise<Totals> {
   return attempt(context, deadline, async (world) => {
-    const began = world.state.positions()
     const series = await resolveSeries(context.database, world, names)
     const needed = slotsOf(series)
     const pages = await collectPages(context, world, needed)
     return whenReached(context.tail, world, deadline, () => {
+      if (!areAttended(series) || hasGrown(series, needed)) return { kind: 'stale' }
       const sums = new Map<string, bigint>()
       for (const { counter, partition, slot } of needed) {
         const sum = slotSum(world, pages, counter, partition, slot)
@@ -35,52 +35,40 @@ export function readTotals(
         sums.set(slotKey(counter, partition, slot), sum.value)
       }
       const totals = series.map((found) => (found === undefined ? undefined : total(found, sums)))
-      const position = countedPosition(world, series, began)
-      return { kind: 'done', value: { world, totals, position } }
+      return { kind: 'done', value: { world, totals, position: world.state.positions() } }
     })
   })
-}
-
-/**
- * Where the partitions are counted to, with one exception: a partition in which a series may have
- * appeared after it was looked up is counted only to where it was when the look-up began.
- */
-export function countedPosition(
-  { state }: World,
-  series: readonly (FoundSeries | undefined)[],
-  began: ReadonlyMap<number, number>,
-): ReadonlyMap<number, number> {
-  const position = state.positions()
-  for (const found of series) {
-    if (found === undefined || state.growth(found.info.counter) === found.growth) continue
-    for (const partition of position.keys()) {
-      if (found.slots.some((slot) => slot.partition === partition)) continue
-      position.set(partition, began.get(partition) ?? 0)
-    }
-  }
-  return position
 }
 
 type Needed = { counter: number; partition: number; slot: number }
 
 function slotsOf(series: readonly (FoundSeries | undefined)[]): Needed[] {
-  return series.flatMap((found) =>
-    found === undefined
-      ? []
-      : found.slots.map((slot) => ({ counter: found.info.counter, ...slot })),
-  )
+  return series.flatMap((found) => {
+    if (found === undefined) return []
+    return found.lookup.slots.map((slot) => ({ counter: found.info.counter, ...slot }))
+  })
+}
+
+/** Whether a series has got a slot since its pages were read. */
+function hasGrown(
+  series: readonly (FoundSeries | undefined)[],
+  needed: readonly Needed[],
+): boolean {
+  let slots = 0
+  for (const found of series) slots += found?.lookup.slots.length ?? 0
+  return slots !== needed.length
 }
 
 function slotKey(counter: number, partition: number, slot: number): string {
   return `${counter}/${partition}/${slot}`
 }
 
-function total({ info, slots }: FoundSeries, sums: ReadonlyMap<string, bigint>): Total {
+function total({ info, lookup }: FoundSeries, sums: ReadonlyMap<string, bigint>): Total {
   let sum = 0n
-  for (const { partition, slot } of slots) {
+  for (const { partition, slot } of lookup.slots) {
     sum += sums.get(slotKey(info.counter, partition, slot)) ?? 0n
   }
-  return { info, slots, total: sum }
+  return { info, slots: lookup.slots, total: sum }
 }
 
 type Pages = {

@@ -6,7 +6,6 @@ import { readWindows } from '../postgres/windows-query.ts'
 import type { CounterInfo, World } from '../postgres/world.ts'
 import { attempt, whenReached, type ReadContext } from './reader.ts'
 import { resolveSeries, type SeriesName } from './series.ts'
-import { countedPosition } from './totals.ts'
 
 export type Windows = {
   world: World
@@ -30,20 +29,21 @@ export function readSeriesWindows(
   const { database, tail } = context
   return attempt<Windows | WindowsFault>(context, deadline, async (world) => {
     const { state } = world
-    const began = state.positions()
     const [found] = await resolveSeries(database, world, [name])
     if (found === undefined) return 'unknown-counter'
-    const { info, slots } = found
+    const { info, lookup } = found
+    const slots = [...lookup.slots]
     const planned = plan(info.sizes)
     if ('fault' in planned) return planned
     const tailBase = new Map(slots.map(({ partition }) => [partition, state.base(partition)]))
     const { generation } = state
     const read = await readWindows(database, generation, info.counter, slots, planned, tailBase)
     return whenReached(tail, world, deadline, () => {
+      if (!lookup.attended || lookup.slots.length !== slots.length) return { kind: 'stale' }
       const summed = sumWindows(state, info.counter, slots, planned, read)
       if (summed.kind !== 'sums') return summed
       const sums = bySteps(summed.sums, planned.step)
-      const position = countedPosition(world, [found], began)
+      const position = state.positions()
       return { kind: 'done', value: { world, info, slots, plan: planned, sums, position } }
     })
   })
