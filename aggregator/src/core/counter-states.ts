@@ -8,8 +8,8 @@ import {
 import { type HashKey, viewOf } from './keyed-hash.ts'
 import { SeriesDictionary } from './series-dictionary.ts'
 
-export const UNKNOWN_COUNTER = -1
-export const TOO_MANY_COUNTERS = -2
+export const NEW_COUNTER = -1
+export const UNKNOWN_COUNTER = -2
 
 /** One counter in one partition: its contract, its slots, and what of it is in commits already. */
 export type CounterState = {
@@ -48,14 +48,28 @@ export class CounterStates {
     this.#names = new SeriesDictionary(hashKey, new Uint8Array(0))
   }
 
-  /** The ordinal of a counter's name, dealt if need be, or a negative number that says why not. */
-  ordinal(bytes: Uint8Array, view: DataView, start: number, end: number): number {
+  /** The ordinal of a counter's name; NEW_COUNTER, or UNKNOWN_COUNTER if it is no longer counted. */
+  find(bytes: Uint8Array, view: DataView, start: number, end: number): number {
     const known = this.#names.find(bytes, view, start, end)
-    if (known >= 0) return this.list[known]!.accepted ? known : UNKNOWN_COUNTER
-    const name = Buffer.from(bytes.subarray(start, end))
-    if (contractOf(this.#contracts, name.toString()) === undefined) return UNKNOWN_COUNTER
-    if (this.list.length >= CONTRACT_LIMITS.countersPerPartitionMax) return TOO_MANY_COUNTERS
-    return this.#add(name)
+    if (known < 0) return NEW_COUNTER
+    return this.list[known]!.accepted ? known : UNKNOWN_COUNTER
+  }
+
+  /** What a counter that is new here would be counted under; undefined: it is not counted. */
+  contractOf(name: Uint8Array): Contract | undefined {
+    return contractOf(this.#contracts, Buffer.from(name).toString())
+  }
+
+  get isFull(): boolean {
+    return this.list.length >= CONTRACT_LIMITS.countersPerPartitionMax
+  }
+
+  /**
+   * Deals an ordinal to a counter that is new. Only for a valid event: what a bad one would leave
+   * behind is in no table, and would be forgotten at a crash.
+   */
+  deal(name: Uint8Array): number {
+    return this.#add(Buffer.from(name))
   }
 
   /** Brings a counter back that was stored; in the order in which they were met. */

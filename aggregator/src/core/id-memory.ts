@@ -63,11 +63,19 @@ export class IdMemory {
     for (const list of this.#buckets.values()) yield* list
   }
 
-  /** The live bucket of a counter that ends at `end`, made if it is not there yet. */
+  /**
+   * The live bucket of a counter that ends at `end`, made if it is not there yet. Ids are not always
+   * brought back in the order of their commits, so the first offset may still go down.
+   */
   bucket(counter: number, end: number, firstOffset: number): IdBucket {
     let list = this.#buckets.get(counter)
     if (list === undefined) this.#buckets.set(counter, (list = []))
-    for (let i = list.length - 1; i >= 0; i--) if (list[i]!.end === end) return list[i]!
+    for (let i = list.length - 1; i >= 0; i--) {
+      const bucket = list[i]!
+      if (bucket.end !== end) continue
+      bucket.firstOffset = Math.min(bucket.firstOffset, firstOffset)
+      return bucket
+    }
     const made = { counter, end, firstOffset, count: 0, saved: 0, chunks: [] }
     list.push(made)
     return made

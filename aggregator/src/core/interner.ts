@@ -1,11 +1,11 @@
-import { CONTRACT_LIMITS } from '@countersink/shared/contracts'
+import { type Contract, CONTRACT_LIMITS } from '@countersink/shared/contracts'
 import { INVALID_REASONS, type InvalidReason } from '@countersink/shared/reasons'
 import { partitionOf } from '@countersink/shared/routing'
 import type { Columns } from './columns.ts'
 import {
   type CounterState,
   type CounterStates,
-  TOO_MANY_COUNTERS,
+  NEW_COUNTER,
   UNKNOWN_COUNTER,
 } from './counter-states.ts'
 import type { Fields } from './fields.ts'
@@ -67,18 +67,22 @@ export class Interner {
       this.#view = viewOf(bytes)
     }
     const view = this.#view
-    const ordinal = this.#counters.ordinal(bytes, view, fields.counterStart, fields.counterEnd)
+    let ordinal = this.#counters.find(bytes, view, fields.counterStart, fields.counterEnd)
     if (ordinal === UNKNOWN_COUNTER) return 'unknown-counter'
-    if (ordinal === TOO_MANY_COUNTERS) return 'counter-quota'
+    if (ordinal === NEW_COUNTER) {
+      const reason = this.#refuseNew(fields, appendMax)
+      if (reason !== undefined) return reason
+      ordinal = this.#counters.deal(bytes.subarray(fields.counterStart, fields.counterEnd))
+    }
     const counter = this.#counters.list[ordinal]!
     const { contract, dictionary } = counter
-    if (contract.positiveOnly && fields.delta < 0) return 'negative-delta'
-    if (fields.delta > contract.deltaMax || fields.delta < -contract.deltaMax) {
-      return 'delta-out-of-bounds'
-    }
-    if (fields.at > appendMax + CONTRACT_LIMITS.skewMs) return 'future'
+    const refused = refuse(fields, contract, appendMax)
+    if (refused !== undefined) return refused
     let slot = dictionary.find(bytes, view, fields.keyStart, fields.keyEnd)
-    if (slot < 0) {
+    if (slot >= 0) {
+      const misrouted = (dictionary.flags(slot) & MISROUTED) !== 0
+      if (misrouted && contract.rejectMisrouted) return 'misrouted'
+    } else {
       const misrouted = this.#isMisrouted(fields)
       if (misrouted && contract.rejectMisrouted) return 'misrouted'
       if (!hasRoom(counter)) return 'series-quota'
@@ -106,6 +110,18 @@ export class Interner {
     finishHash(dictionary.states, state, view, fields.idStart, fields.idEnd, columns.ids, 4 * row)
     columns.ids[4 * row + 3] = this.#digest(fields, view)
     return undefined
+  }
+
+  /** Why an event would be invalid that would be the first of its counter here. */
+  #refuseNew(fields: Fields, appendMax: number): InvalidReason | undefined {
+    const { bytes, counterStart, counterEnd } = fields
+    const contract = this.#counters.contractOf(bytes.subarray(counterStart, counterEnd))
+    if (contract === undefined) return 'unknown-counter'
+    if (this.#counters.isFull) return 'counter-quota'
+    const refused = refuse(fields, contract, appendMax)
+    if (refused !== undefined) return refused
+    if (contract.rejectMisrouted && this.#isMisrouted(fields)) return 'misrouted'
+    return 1 + contract.breakdowns.length > contract.seriesMax ? 'series-quota' : undefined
   }
 
   /** The digest of delta, at and dims, whatever the order of the dims: their hashes are added. */
@@ -171,6 +187,14 @@ export class Interner {
     }
     return end
   }
+}
+
+/** What the contract and the append time say of an event, whatever was counted before. */
+function refuse(fields: Fields, contract: Contract, appendMax: number): InvalidReason | undefined {
+  const { delta, at } = fields
+  if (contract.positiveOnly && delta < 0) return 'negative-delta'
+  if (delta > contract.deltaMax || delta < -contract.deltaMax) return 'delta-out-of-bounds'
+  return at > appendMax + CONTRACT_LIMITS.skewMs ? 'future' : undefined
 }
 
 /** Room for all that one event can bring, so that an event brings all of its series or none. */
