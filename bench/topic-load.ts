@@ -6,6 +6,7 @@ import {
   eventJson,
   keyName,
   KEYS,
+  type LoadEvent,
   loadEvents,
   LoadOracle,
   type LoadOptions,
@@ -30,23 +31,34 @@ export async function fillTopic(
   partitions: number,
   options: LoadOptions,
 ): Promise<TopicLoad> {
+  const ends = Array.from({ length: partitions }, () => 0)
+  const load = { topic, partitions, bytes: 0, oracle: new LoadOracle(options), ends }
+  await appendToTopic(brokers, load, loadEvents(options), options.events)
+  return load
+}
+
+/** Takes `count` more events from a load that goes on, and writes them to its topic. */
+export async function appendToTopic(
+  brokers: string,
+  load: TopicLoad,
+  events: Iterator<LoadEvent>,
+  count: number,
+): Promise<void> {
+  const { topic, partitions, oracle, ends } = load
   const producer = createKafkaProducer({
     brokers: brokers.split(','),
     clientId: 'bench-load',
     logger: createLogger('bench', 'silent'),
   })
   await producer.start()
-  const oracle = new LoadOracle(options)
-  const ends = Array.from({ length: partitions }, () => 0)
   const keys = Array.from({ length: KEYS }, (_, i) => recordKey(COUNTER, keyName(i)))
   const places = keys.map((key) => partitionOf(key, partitions))
-  let bytes = 0
   let waiting = new Map<number, ProducerRecord[]>()
-  let count = 0
+  let held = 0
   const flush = async (): Promise<void> => {
     const batches = waiting
     waiting = new Map()
-    count = 0
+    held = 0
     const results = await producer.sendBatch(topic, batches)
     for (const [partition, result] of results) {
       if (result instanceof Error) throw result
@@ -54,16 +66,18 @@ export async function fillTopic(
     }
   }
   let sending = Promise.resolve()
-  for (const event of loadEvents(options)) {
+  for (let i = 0; i < count; i++) {
+    const { value: event, done } = events.next()
+    if (done === true) break
     oracle.add(event)
     const value = Buffer.from(eventJson(event))
-    bytes += value.length
+    load.bytes += value.length
     const partition = places[event.key] ?? 0
     const records = waiting.get(partition)
     const record = { key: keys[event.key] ?? null, value }
     if (records === undefined) waiting.set(partition, [record])
     else records.push(record)
-    if (++count < BATCH_RECORDS) continue
+    if (++held < BATCH_RECORDS) continue
     // One batch is on its way while the next is made.
     await sending
     sending = flush()
@@ -71,5 +85,4 @@ export async function fillTopic(
   await sending
   await flush()
   await producer.stop()
-  return { topic, partitions, bytes, oracle, ends }
 }

@@ -24,7 +24,7 @@ export const windowsAnswer = z.looseObject({
   position: z.string(),
 })
 
-export const partitionStatus = z.looseObject({
+const partitionStatus = z.looseObject({
   partition: offset,
   next: wholeNumber,
   end: wholeNumber.nullable(),

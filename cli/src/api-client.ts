@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, messageOf } from '@countersink/shared/errors'
+import pRetry from 'p-retry'
 import type { z } from 'zod'
 
 const REQUEST_MS_MAX = 30_000
@@ -46,17 +46,17 @@ async function patiently<T>(
   patienceMs: number,
   signal: AbortSignal,
 ): Promise<T> {
-  const deadline = performance.now() + patienceMs
-  for (let wait = RETRY_MS_MIN; ; wait = Math.min(wait * 2, RETRY_MS_MAX)) {
-    try {
-      return await attempt()
-    } catch (error) {
-      const retryable = error instanceof CountersinkError && error.retryable
-      if (!retryable || performance.now() + wait > deadline) throw error
-    }
-    // Jitter: many publishers wait for one API that comes back.
-    await sleep(wait * (0.5 + Math.random() / 2), undefined, { signal })
-  }
+  if (patienceMs === 0) return attempt()
+  return pRetry(attempt, {
+    retries: Infinity,
+    maxRetryTime: patienceMs,
+    minTimeout: RETRY_MS_MIN,
+    maxTimeout: RETRY_MS_MAX,
+    // Many publishers may wait for one API that comes back.
+    randomize: true,
+    shouldRetry: ({ error }) => error instanceof CountersinkError && error.retryable,
+    signal,
+  })
 }
 
 async function request(url: string, signal: AbortSignal): Promise<unknown> {

@@ -13,7 +13,7 @@ const NAMES = [
 ] as const
 
 export type SettingName = (typeof NAMES)[number]
-export type Setting = { value: string; from: string }
+type Setting = { value: string; from: string }
 export type Settings = ReadonlyMap<SettingName, Setting>
 
 const TOPIC_DEFAULT = 'countersink.events'

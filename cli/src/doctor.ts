@@ -7,7 +7,7 @@ import { EXIT, type ExitCode } from './exit-codes.ts'
 import { printable } from './printable.ts'
 import type { Style } from './terminal.ts'
 
-export type Level = 'ok' | 'warn' | 'fail'
+type Level = 'ok' | 'warn' | 'fail'
 
 /** One line of the doctor's report. `fix` says what to do when the level is not ok. */
 export type Check = { name: string; level: Level; detail: string; fix?: string }

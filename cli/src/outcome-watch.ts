@@ -6,7 +6,7 @@ import { OffsetRanges } from './offset-ranges.ts'
 /** Past this many ranges the publisher has to wait until some are settled. About 16 MB. */
 export const RANGES_MAX = 500_000
 /** What one event that did not count is remembered by, to be explained afterwards. */
-export const SAMPLES_MAX = 20
+const SAMPLES_MAX = 20
 
 const POLL_MS_MIN = 50
 const POLL_MS_MAX = 1000

@@ -19,7 +19,7 @@ export type Progress = { stop(): void }
 export function startProgress(terminal: Terminal, read: () => ProgressState): Progress {
   const startedAt = performance.now()
   const draw = (): void => {
-    const line = progressLine(read(), performance.now() - startedAt)
+    const line = progressLine(read(), performance.now() - startedAt, terminal.interactive)
     if (terminal.interactive) terminal.progress(line)
     else terminal.note(line)
   }
@@ -32,7 +32,7 @@ export function startProgress(terminal: Terminal, read: () => ProgressState): Pr
   }
 }
 
-export function progressLine(state: ProgressState, elapsedMs: number): string {
+export function progressLine(state: ProgressState, elapsedMs: number, withBar: boolean): string {
   const part = state.phase === 'counting' ? state.settled / Math.max(state.sent, 1) : state.part
   const done = part === undefined ? undefined : Math.min(Math.max(part, 0), 1)
   const rate = elapsedMs === 0 ? 0 : Math.round((state.sent / elapsedMs) * 1000)
@@ -40,11 +40,14 @@ export function progressLine(state: ProgressState, elapsedMs: number): string {
     state.phase === 'sending'
       ? `${grouped(state.sent)} sent, ${grouped(state.settled)} counted, ${grouped(rate)}/s`
       : `${grouped(state.settled)} of ${grouped(state.sent)} counted`
-  return done === undefined ? `${state.phase}  ${words}` : `${state.phase} ${bar(done)}  ${words}`
+  if (done === undefined) return `${state.phase}: ${words}`
+  const percent = `${Math.floor(done * 100)}%`
+  return withBar
+    ? `${state.phase} ${bar(done)} ${percent.padStart(4)}  ${words}`
+    : `${state.phase}: ${percent}, ${words}`
 }
 
 function bar(part: number): string {
   const full = Math.floor(part * BAR_CHARS)
-  const percent = `${Math.floor(part * 100)}%`.padStart(4)
-  return `[${'#'.repeat(full)}${'.'.repeat(BAR_CHARS - full)}] ${percent}`
+  return `[${'#'.repeat(full)}${'.'.repeat(BAR_CHARS - full)}]`
 }

@@ -6,7 +6,7 @@ import type { Line } from './file-lines.ts'
 import { spoken } from './table.ts'
 
 /** Events between add() and their receipt. The producer batches them; more would only be memory. */
-export const OUTSTANDING_MAX = 20_000
+const OUTSTANDING_MAX = 20_000
 
 /** After Ctrl-C, for what is on its way. */
 const INTERRUPTED_MS_MAX = 3000

@@ -36,7 +36,7 @@ export async function status(options: StatusOptions, context: CommandContext): P
 
 const COUNTS = ['read', 'applied', 'duplicate', 'conflict', 'late', 'invalid'] as const
 
-export function statusLines(answer: StatusAnswer, terminal: Pick<Terminal, 'paint'>): string[] {
+function statusLines(answer: StatusAnswer, terminal: Pick<Terminal, 'paint'>): string[] {
   const rows = answer.partitions.map((p) => [
     String(p.partition),
     printable(p.state),

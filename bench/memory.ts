@@ -1,0 +1,105 @@
+import { parseArgs } from 'node:util'
+import { freePort } from '@countersink/local/ports'
+import { untilCounted } from './counted.ts'
+import { loadEvents, LoadOracle, MINUTE_MS } from './loads.ts'
+import { allocatedBytes, type ProcessMemory, readMemory } from './process-memory.ts'
+import { writeResults } from './results.ts'
+import { startServers } from './servers.ts'
+import { type Service, startAggregator } from './services.ts'
+import { appendToTopic, type TopicLoad } from './topic-load.ts'
+
+/** Longer than the load is, so that every id stays remembered. */
+const CONTRACTS = 'defaults: { lateness: 24h, windows: [1m] }\n'
+const TOPIC = 'bench.memory'
+const PARTITIONS = 8
+const SEED = 7
+
+const { values } = parseArgs({
+  options: {
+    /** Event counts at which memory is read, rising. */
+    steps: { type: 'string', default: '1000000,2000000,5000000,10000000' },
+  },
+})
+
+type Reading = ProcessMemory & {
+  events: number
+  ids: number
+  bytesPerId: number
+  /** Heap and array buffers without the remembered ids. */
+  otherBytes: number
+  allocatedBytesPerEvent: number
+}
+
+/** Memory of one aggregator after more and more events, all of whose ids it remembers. */
+async function main(): Promise<void> {
+  const steps = values.steps.split(',').map(Number)
+  const total = Math.max(...steps)
+  const servers = await startServers()
+  const inspectPort = await freePort()
+  const aggregator = await startAggregator({
+    ...servers,
+    topic: TOPIC,
+    contractsYaml: CONTRACTS,
+    nodeArgs: [`--inspect=127.0.0.1:${inspectPort}`, '--trace-gc'],
+  })
+  try {
+    await servers.makeTopic(TOPIC, PARTITIONS)
+    const startMs = (Math.floor(Date.now() / MINUTE_MS) - 120) * MINUTE_MS
+    const options = { events: total, seed: SEED, startMs }
+    const ends = Array.from({ length: PARTITIONS }, () => 0)
+    const oracle = new LoadOracle(options)
+    const load: TopicLoad = { topic: TOPIC, partitions: PARTITIONS, bytes: 0, oracle, ends }
+    const events = loadEvents(options)
+    const readings: Reading[] = []
+    for (let i = 0; i < steps.length; i++) {
+      const [from, to] = [steps[i - 1] ?? 0, steps[i] ?? 0]
+      const before = allocatedBytes(await aggregator.log())
+      await appendToTopic(servers.brokers, load, events, to - from)
+      await untilCounted(servers.databaseUrl, load)
+      const allocated = (allocatedBytes(await aggregator.log()) - before) / (to - from)
+      const reading = await read(aggregator, inspectPort, to, allocated)
+      readings.push(reading)
+      report(reading)
+    }
+    const others = readings.map((reading) => reading.otherBytes)
+    const spread = Math.max(...others) / Math.min(...others) - 1
+    console.log(`everything else grew by ${(spread * 100).toFixed(1)}% at most`)
+    writeResults('memory', { partitions: PARTITIONS, readings, spread })
+  } finally {
+    await aggregator.stop()
+    await servers.stop()
+  }
+}
+
+async function read(
+  aggregator: Service,
+  inspectPort: number,
+  events: number,
+  allocatedBytesPerEvent: number,
+): Promise<Reading> {
+  const metrics = await (await fetch(`${aggregator.url}/metrics`)).text()
+  const [ids, idBytes] = [
+    gauge(metrics, 'countersink_ids_count'),
+    gauge(metrics, 'countersink_ids_bytes'),
+  ]
+  const memory = await readMemory(inspectPort)
+  const otherBytes = memory.heapUsed + memory.arrayBuffers - idBytes
+  return { events, ids, bytesPerId: idBytes / ids, otherBytes, allocatedBytesPerEvent, ...memory }
+}
+
+function gauge(metrics: string, name: string): number {
+  const value = new RegExp(`^${name}(?:{.*})? (\\S+)$`, 'm').exec(metrics)?.[1]
+  if (value === undefined) throw new Error(`the aggregator has no metric ${name}`)
+  return Number(value)
+}
+
+function report(reading: Reading): void {
+  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
+  console.log(
+    `${reading.events} events: ${reading.ids} ids at ${reading.bytesPerId.toFixed(1)} bytes, ` +
+      `everything else ${megabytes(reading.otherBytes)}, rss ${megabytes(reading.rss)}, ` +
+      `${reading.allocatedBytesPerEvent.toFixed(0)} bytes allocated an event`,
+  )
+}
+
+await main()

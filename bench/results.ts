@@ -1,0 +1,33 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+
+const FOLDER = join(import.meta.dirname, 'results')
+
+/** Keeps a benchmark's figures as bench/results/<name>.json, with where and when they were measured. */
+export function writeResults(name: string, figures: Readonly<Record<string, unknown>>): void {
+  mkdirSync(FOLDER, { recursive: true })
+  const file = join(FOLDER, `${name}.json`)
+  const where = {
+    at: new Date().toISOString(),
+    commit: commitId(),
+    node: process.versions.node,
+    cpu: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
+  }
+  writeFileSync(file, `${JSON.stringify({ ...where, ...figures }, null, 2)}\n`)
+  console.log(`kept in bench/results/${name}.json`)
+}
+
+function commitId(): string {
+  try {
+    return execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim()
+  } catch {
+    return 'unknown'
+  }
+}
+
+/** The q-quantile of a list of numbers, 0 <= q <= 1; NaN of an empty one. */
+export function quantile(sorted: ArrayLike<number>, q: number): number {
+  return sorted[Math.min(Math.floor(sorted.length * q), sorted.length - 1)] ?? Number.NaN
+}

@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { processEnvironment } from '@countersink/local/config'
+import { freePort, LOOPBACK } from '@countersink/local/ports'
+import { httpAnswers } from '@countersink/local/probes'
+
+const ROOT = join(import.meta.dirname, '..')
+const STOP_MS_MAX = 30_000
+const READY_MS_MAX = 60_000
+const READY_POLL_MS = 50
+
+/** One process of ours, as `npm start` runs it. */
+export type Service = {
+  url: string
+  port: number
+  /** Everything it has logged. */
+  log: () => Promise<string>
+  stop: () => Promise<void>
+}
+
+export type ServiceOptions = {
+  brokers: string
+  databaseUrl: string
+  topic: string
+  /** An existing directory for its log and contracts. */
+  dir: string
+  contractsYaml: string
+  nodeArgs?: readonly string[]
+}
+
+export function startAggregator(options: ServiceOptions): Promise<Service> {
+  const nodeArgs = ['--max-semi-space-size=64', ...(options.nodeArgs ?? [])]
+  return startService('aggregator', { ...options, nodeArgs })
+}
+
+/** Resolves when the API says that it is ready. */
+export async function startQueryApi(options: ServiceOptions): Promise<Service> {
+  const service = await startService('query-api', options)
+  const deadline = Date.now() + READY_MS_MAX
+  while (!(await httpAnswers(service.port, '/readyz'))) {
+    if (Date.now() > deadline) throw new Error(`not ready: ${await service.log()}`)
+    await sleep(READY_POLL_MS)
+  }
+  return service
+}
+
+async function startService(name: string, options: ServiceOptions): Promise<Service> {
+  const port = await freePort()
+  const contracts = join(options.dir, 'counters.yaml')
+  await writeFile(contracts, options.contractsYaml)
+  const logPath = join(options.dir, `${name}.log`)
+  const log = openSync(logPath, 'w')
+  const args = [...(options.nodeArgs ?? []), join(ROOT, name, 'src', 'main.ts')]
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', log, log],
+    env: {
+      ...processEnvironment(),
+      KAFKA_BROKERS: options.brokers,
+      DATABASE_URL: options.databaseUrl,
+      COUNTERSINK_TOPIC: options.topic,
+      COUNTERSINK_GROUP: 'bench',
+      COUNTERSINK_CONTRACTS: contracts,
+      HOST: LOOPBACK,
+      PORT: String(port),
+    },
+  })
+  closeSync(log)
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  return {
+    url: `http://${LOOPBACK}:${port}`,
+    port,
+    log: () => readFile(logPath, 'utf8'),
+    stop: async () => {
+      child.kill('SIGTERM')
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
+      await ended
+      clearTimeout(timer)
+    },
+  }
+}
