@@ -6,7 +6,7 @@ import { processEnvironment } from '@countersink/local/config'
 import { ensureKafkaDistribution } from '@countersink/local/kafka-distribution'
 import { findJava } from '@countersink/local/tools'
 
-export type ForeignRecord = {
+type ForeignRecord = {
   topic: string
   partition: number
   key: string | Buffer | null
