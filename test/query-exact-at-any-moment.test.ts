@@ -118,24 +118,49 @@ test('I8, I14: while commits, pages and floors move, every answer is the fold of
     const pages = pick(['none', 'none', 'none', 'some', 'some', 'all'] as const)
     const many = i % 40 === 39 ? 900 : 12
     await pick(partitions).commit(writer, randomEvents(many, keys), { pages })
+    if (i === 150) await expectViews()
   }
   done = true
   const answers = await Promise.all(readers)
   expect(Math.min(...answers)).toBeGreaterThan(50)
 
-  const views = await bed.sql<{ key: string; total: string }>(
+  await expectViews()
+})
+
+/** The views at rest, of every key and of one. */
+async function expectViews(): Promise<void> {
+  const totals = await bed.sql<{ key: string; total: string }>(
     `select key, total from countersink.totals where counter = $1 and dims = '{}'`,
     [COUNTER],
   )
-  const want = new Map(
-    views.map(({ key }) => {
-      let total = 0n
-      for (const log of partitions) total += log.totalAt(key, log.next)
-      return [key, String(total)]
-    }),
-  )
-  expect(new Map(views.map(({ key, total }) => [key, total]))).toEqual(want)
-})
+  expect(totals.length).toBeGreaterThan(100)
+  for (const { key, total } of totals) {
+    let want = 0n
+    for (const log of partitions) want += log.totalAt(key, log.next)
+    expect({ key, total }).toEqual({ key, total: String(want) })
+  }
+  for (const [size, ms] of [
+    ['1m', MINUTE],
+    ['1h', 60 * MINUTE],
+  ] as const) {
+    const windows = await bed.sql<{ key: string; start: Date; delta: string }>(
+      `select key, start, delta from countersink.windows
+       where counter = $1 and dims = '{}' and size = $2 and delta <> 0`,
+      [COUNTER, size],
+    )
+    const got = windows.map(({ key, start, delta }) => `${key} ${start.getTime()} ${delta}`)
+    const want = totals.flatMap(({ key }) => {
+      const sums = new Map<number, bigint>()
+      for (const log of partitions) {
+        for (const [at, delta] of log.windowsAt(key, log.next)) {
+          sums.set(at - (at % ms), (sums.get(at - (at % ms)) ?? 0n) + delta)
+        }
+      }
+      return [...sums].filter(([, sum]) => sum !== 0n).map(([at, sum]) => `${key} ${at} ${sum}`)
+    })
+    expect(got.toSorted()).toEqual(want.toSorted())
+  }
+}
 
 test('I12: a tail that may hold little gives up deltas and lets the database add them up, exactly', async () => {
   const [, small] = apis

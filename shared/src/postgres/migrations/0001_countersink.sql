@@ -198,57 +198,67 @@ $body$;
 
 -- Views of the live generation. They do the same sum as every reader: page + the deltas of the
 -- commits from where the page is folded to. One statement sees one snapshot, so they are exact.
+-- Nothing is summed up before it is joined to its series: so a condition on counter and key reaches
+-- both parts, and one key costs one partition's log from its floor on, not the log of all.
 create function countersink.point_views_at(generation int) returns void language plpgsql as $body$
 declare
   s text := 'countersink_' || generation;
 begin
   execute format($view$
     create or replace view countersink.totals as
-    with dirt as (
-      select d.counter, d.partition, u.slot, sum(u.delta + coalesce(u.carry, 0) * 18446744073709551616::numeric) as delta
-      from %1$I.partitions p
-      join %1$I.window_deltas d on d.partition = p.partition and d.first >= p.floor
+    select counter, key, dims, sum(delta) as total
+    from (
+      select c.name as counter, s.key, s.dims,
+        coalesce(t.totals[(s.slot & 127) + 1], 0)
+          + coalesce(t.carries[(s.slot & 127) + 1], 0) * 18446744073709551616::numeric as delta
+      from %1$I.series s
+      join %1$I.counters c using (counter)
+      left join %1$I.total_pages t
+        on t.counter = s.counter and t.partition = s.partition and t.page = s.slot >> 7
+      union all
+      select c.name, s.key, s.dims,
+        u.delta + coalesce(u.carry, 0) * 18446744073709551616::numeric
+      from %1$I.series s
+      join %1$I.counters c using (counter)
+      join %1$I.partitions p on p.partition = s.partition
+      join %1$I.window_deltas d
+        on d.partition = s.partition and d.first >= p.floor and d.counter = s.counter
       cross join unnest(d.slots, d.deltas, d.carries) u (slot, delta, carry)
       left join %1$I.total_pages t
-        on t.counter = d.counter and t.partition = d.partition and t.page = u.slot >> 7
-      where d.first >= coalesce(t.next, 0)
-      group by 1, 2, 3
-    )
-    select c.name as counter, s.key, s.dims,
-      sum(coalesce(t.totals[(s.slot & 127) + 1], 0)
-        + coalesce(t.carries[(s.slot & 127) + 1], 0) * 18446744073709551616::numeric
-        + coalesce(d.delta, 0)) as total
-    from %1$I.series s
-    join %1$I.counters c using (counter)
-    left join %1$I.total_pages t
-      on t.counter = s.counter and t.partition = s.partition and t.page = s.slot >> 7
-    left join dirt d on d.counter = s.counter and d.partition = s.partition and d.slot = s.slot
-    group by c.name, s.key, s.dims
+        on t.counter = s.counter and t.partition = s.partition and t.page = s.slot >> 7
+      where u.slot = s.slot and d.first >= coalesce(t.next, 0)
+    ) parts
+    group by counter, key, dims
   $view$, s);
   execute format($view$
     create or replace view countersink.windows as
-    with parts as (
-      select w.counter, w.partition, (w.page << 7) + u.slot as slot, w.size, w.start,
+    select counter, key, dims, countersink.duration_text(size) as size,
+      to_timestamp(start / 1000.0) as start, sum(delta) as delta
+    from (
+      select c.name as counter, s.key, s.dims, w.size, w.start,
         u.delta + coalesce(u.carry, 0) * 18446744073709551616::numeric as delta
-      from %1$I.window_pages w
+      from %1$I.series s
+      join %1$I.counters c using (counter)
+      join %1$I.window_sizes z using (counter)
+      join %1$I.window_pages w on w.counter = s.counter and w.partition = s.partition
+        and w.page = s.slot >> 7 and w.size = z.size
       cross join unnest(w.slots, w.deltas, w.carries) u (slot, delta, carry)
+      where u.slot = s.slot & 127
       union all
-      select d.counter, d.partition, u.slot, z.size, d.start - d.start %% z.size,
+      select c.name, s.key, s.dims, z.size, d.start - d.start %% z.size,
         u.delta + coalesce(u.carry, 0) * 18446744073709551616::numeric
-      from %1$I.partitions p
-      join %1$I.window_deltas d on d.partition = p.partition and d.first >= p.floor
-      join %1$I.window_sizes z on z.counter = d.counter
+      from %1$I.series s
+      join %1$I.counters c using (counter)
+      join %1$I.window_sizes z using (counter)
+      join %1$I.partitions p on p.partition = s.partition
+      join %1$I.window_deltas d
+        on d.partition = s.partition and d.first >= p.floor and d.counter = s.counter
       cross join unnest(d.slots, d.deltas, d.carries) u (slot, delta, carry)
       left join %1$I.window_pages w on w.counter = d.counter and w.partition = d.partition
-        and w.page = u.slot >> 7 and w.size = z.size and w.start = d.start - d.start %% z.size
-      where d.first >= coalesce(w.next, 0)
-    )
-    select c.name as counter, s.key, s.dims, countersink.duration_text(p.size) as size,
-      to_timestamp(p.start / 1000.0) as start, sum(p.delta) as delta
-    from parts p
-    join %1$I.series s on s.counter = p.counter and s.partition = p.partition and s.slot = p.slot
-    join %1$I.counters c on c.counter = p.counter
-    group by c.name, s.key, s.dims, p.size, p.start
+        and w.page = s.slot >> 7 and w.size = z.size and w.start = d.start - d.start %% z.size
+      where u.slot = s.slot and d.first >= coalesce(w.next, 0)
+    ) parts
+    group by counter, key, dims, size, start
   $view$, s);
 end
 $body$;
