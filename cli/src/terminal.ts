@@ -35,7 +35,8 @@ export function createTerminal(
 ): Terminal {
   let progressShown = false
   const interactive = stderr.isTTY === true
-  const columns = stderr.columns ?? COLUMNS_DEFAULT
+  // A pseudo-terminal may say 0.
+  const columns = stderr.columns || COLUMNS_DEFAULT
   const paint = (style: Style, text: string): string => styleText(style, text, { stream: stdout })
   const paintNote = (style: Style, text: string): string =>
     styleText(style, text, { stream: stderr })
