@@ -68,7 +68,7 @@ async function copyDependencies(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   say(
-    `Downloading Kafka ${KAFKA_VERSION} from Maven Central, once (about 120 MB with Maven's own)…`,
+    `Downloading Kafka ${KAFKA_VERSION} from Maven Central, once (about 45 MB, and Maven's own parts)…`,
   )
   const goal = 'dependency:copy-dependencies'
   const child = spawn(mvn, ['-B', '-f', POM, goal, `-DoutputDirectory=${outputDir}`], {

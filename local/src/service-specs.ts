@@ -23,6 +23,8 @@ export type ServiceOptions = {
   env: Readonly<Record<string, string | undefined>>
   /** Which page must answer 200 for the service to count as started. Default: /readyz. */
   readyPath?: '/readyz' | '/healthz'
+  /** The checkout whose sources run; default: this one. */
+  root?: string
 }
 
 const READY_MS_MAX = 90_000
@@ -37,7 +39,7 @@ export function serviceSpec(options: ServiceOptions): ChildSpec {
     name: options.name,
     // The Node that runs us is the one that the project brings.
     command: process.execPath,
-    args: () => [...nodeArgs, join(PROJECT_ROOT, entry)],
+    args: () => [...nodeArgs, join(options.root ?? PROJECT_ROOT, entry)],
     env: { ...options.env, HOST: LOOPBACK, PORT: String(options.port) },
     cwd: options.cwd,
     logPath: options.logPath,
