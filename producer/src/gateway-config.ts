@@ -1,4 +1,4 @@
-import { integer, parseConfig, sharedSettings } from '@countersink/shared/config'
+import { type Environment, integer, parseConfig, sharedSettings } from '@countersink/shared/config'
 import { z } from 'zod'
 
 const schema = z.object({
@@ -19,6 +19,10 @@ const schema = z.object({
 export type GatewayConfig = z.output<typeof schema>
 
 /** Throws CONFIG_INVALID with every problem and its variable. */
+export function parseGatewayConfig(environment: Environment): GatewayConfig {
+  return parseConfig(schema, environment)
+}
+
 export function readGatewayConfig(): GatewayConfig {
-  return parseConfig(schema, process.env)
+  return parseGatewayConfig(process.env)
 }
