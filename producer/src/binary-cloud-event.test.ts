@@ -68,15 +68,45 @@ test('values are quoted and percent-encoded as the HTTP binding says', async () 
 })
 
 test.each([
-  [{ 'ce-id': ['a', 'b'] }, '', undefined, 'the header ce-id is given 2 times'],
-  [{ 'ce-subject': '100%' }, '', undefined, 'the header ce-subject is badly encoded'],
-  [{ 'ce-subject': '%ff' }, '', undefined, 'the header ce-subject is badly encoded'],
-  [{ 'ce-subject': '\u00e4' }, '', undefined, 'the header ce-subject is badly encoded'],
-  [{}, '{"delta":', 'application/json', 'the body is not valid JSON'],
-  [{}, 'delta=1', 'text/plain', 'the data of a binary CloudEvent must be application/json'],
-  [{}, '{}', undefined, 'the data of a binary CloudEvent must be application/json'],
-])('%j with %j is refused', async (headers, body, mediaType, detail) => {
-  expect(await read(headers, body, mediaType)).toEqual({ ok: false, detail })
+  [{ 'ce-id': ['a', 'b'] }, '', undefined, 'bad-cloud-event', 'the header ce-id is given 2 times'],
+  [
+    { 'ce-subject': '100%' },
+    '',
+    undefined,
+    'bad-cloud-event',
+    'the header ce-subject is badly encoded',
+  ],
+  [
+    { 'ce-subject': '%ff' },
+    '',
+    undefined,
+    'bad-cloud-event',
+    'the header ce-subject is badly encoded',
+  ],
+  [
+    { 'ce-subject': '\u00e4' },
+    '',
+    undefined,
+    'bad-cloud-event',
+    'the header ce-subject is badly encoded',
+  ],
+  [{}, '{"delta":', 'application/json', 'not-json', 'the body is not valid JSON'],
+  [
+    {},
+    'delta=1',
+    'text/plain',
+    'bad-cloud-event',
+    'the data of a binary CloudEvent must be application/json',
+  ],
+  [
+    {},
+    '{}',
+    undefined,
+    'bad-cloud-event',
+    'the data of a binary CloudEvent must be application/json',
+  ],
+])('%j with %j is refused', async (headers, body, mediaType, code, detail) => {
+  expect(await read(headers, body, mediaType)).toEqual({ ok: false, code, detail })
 })
 
 test('an attribute that is missing is missing from the event', async () => {

@@ -7,7 +7,7 @@ const PRINTABLE = /^[\x20-\x7e]*$/
 const QUOTED = /^"((?:[^"\\]|\\.)*)"$/
 
 export type BinaryCloudEvent =
-  { ok: true; event: Record<string, unknown> } | { ok: false; detail: string }
+  { ok: true; event: Record<string, unknown> } | { ok: false; code: string; detail: string }
 
 /** Whether a request carries one CloudEvent in its headers, with the data as its body. */
 export function isBinaryCloudEvent(message: IncomingMessage): boolean {
@@ -29,21 +29,25 @@ export function binaryCloudEvent(
   for (const attribute of ATTRIBUTES) {
     const name = PREFIX + attribute
     const times = names.filter((given) => given === name).length
-    if (times > 1) return { ok: false, detail: `the header ${name} is given ${times} times` }
+    if (times > 1) return bad(`the header ${name} is given ${times} times`)
     const raw = message.headers[name]
     if (typeof raw !== 'string') continue
     const value = decodeHeader(raw)
-    if (value === undefined) return { ok: false, detail: `the header ${name} is badly encoded` }
+    if (value === undefined) return bad(`the header ${name} is badly encoded`)
     event[attribute] = value
   }
   if (body.length === 0) return { ok: true, event }
   if (mediaType !== 'application/json') {
-    return { ok: false, detail: 'the data of a binary CloudEvent must be application/json' }
+    return bad('the data of a binary CloudEvent must be application/json')
   }
   const data = jsonOf(body)
-  if (!data.ok) return { ok: false, detail: data.problem.detail }
+  if (!data.ok) return { ok: false, code: data.problem.code, detail: data.problem.detail }
   event['data'] = data.value
   return { ok: true, event }
+}
+
+function bad(detail: string): BinaryCloudEvent {
+  return { ok: false, code: 'bad-cloud-event', detail }
 }
 
 function decodeHeader(raw: string): string | undefined {

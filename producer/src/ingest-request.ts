@@ -49,7 +49,7 @@ export async function readIngest(
 
 function readBinary(request: FastifyRequest, mediaType: string | undefined, bytes: Buffer): Items {
   const read = binaryCloudEvent(request.raw, mediaType, bytes)
-  return read.ok ? { ok: true, items: [read.event] } : refuse(400, 'bad-cloud-event', read.detail)
+  return read.ok ? { ok: true, items: [read.event] } : refuse(400, read.code, read.detail)
 }
 
 function readStructured(

@@ -1,26 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import {
-  fastify,
-  LogController,
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify'
+import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Registry } from 'prom-client'
 import { CountersinkError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { admitRequests } from './admission.ts'
 import type { BodyOptions } from './body.ts'
 import { createByteBudget } from './byte-budget.ts'
 import { answerClientError } from './client-error.ts'
+import { addFallbacks } from './fallbacks.ts'
 import { measureRequests } from './http-metrics.ts'
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts'
 import { addOperations, type OpenApiDocument, type Readiness } from './operations.ts'
-import { problemOfError, sendProblem, type Problem } from './problem.ts'
-import { checkRequest } from './request-check.ts'
-import { createRoutesTable } from './routes-table.ts'
+import { sendProblem } from './problem.ts'
 
 export type HttpServerOptions = {
   host: string
@@ -48,7 +41,7 @@ export type HttpServer = {
 /** Node's own time-out is only the net below ours, which can answer in good form. */
 const REQUEST_TIMEOUT_FACTOR = 3
 const CONNECTIONS_CHECK_INTERVAL_MS = 1_000
-const RETRY_AFTER_S = 1
+const BAD_URL = 'the path has a broken percent escape or a part that is too long'
 
 /**
  * The HTTP server of all services: every bound of HttpLimits, Problem Details for every error,
@@ -59,11 +52,32 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const limits = { ...HTTP_LIMITS, ...options.limits }
   const budget = createByteBudget(limits.bodyBytesInFlightMax)
   const closing = new AbortController()
-  const answered = new WeakMap<Socket, ServerResponse<IncomingMessage>>()
-  const routes = createRoutesTable()
-  let inFlight = 0
-  const loggerInstance: FastifyBaseLogger = options.logger
+  const app = createApp(limits, options.logger)
+  const { requestsInFlight } = admitRequests(app, limits, closing.signal)
+  addFallbacks(app)
+  measureRequests(app, options.metrics, { requestsInFlight, bodyBytesInFlight: budget.used })
+  addOperations(app, { ...options, readinessTimeoutMs: limits.readinessTimeoutMs })
 
+  let stopped: Promise<void> | undefined
+  return {
+    app,
+    body: { limits, budget },
+    closing: closing.signal,
+    async start() {
+      if (stopped !== undefined) throw new CountersinkError('CLOSED', 'the server was stopped')
+      return { port: await listen(app, options.host, options.port) }
+    },
+    stop() {
+      stopped ??= drain(app, closing, limits.drainTimeoutMs)
+      return stopped
+    },
+  }
+}
+
+/** A bare fastify within the limits that Node enforces, whose own errors are problems too. */
+function createApp(limits: HttpLimits, logger: Logger): FastifyInstance {
+  const loggerInstance: FastifyBaseLogger = logger
+  const answered = new WeakMap<Socket, ServerResponse<IncomingMessage>>()
   const app: FastifyInstance = fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -86,87 +100,13 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   // Node would cut off headers beyond its own count in silence; the size and our count bound them.
   app.server.maxHeadersCount = 0
   app.server.maxConnections = limits.connectionsMax
-
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
-  app.addHook('onRoute', ({ url, method }) => routes.add(url, [method].flat()))
-
   app.addHook('onRequest', (request, reply, done) => {
     answered.set(request.raw.socket, reply.raw)
-    inFlight++
-    reply.raw.once('close', () => {
-      inFlight--
-      // A kept-alive connection would hold up stop() although nothing is in flight on it.
-      if (closing.signal.aborted) setImmediate(() => app.server.closeIdleConnections())
-    })
-    reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store')
-    const problem = refusal(request)
-    if (problem === undefined) done()
-    else sendProblem(reply, problem)
-  })
-
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (closing.signal.aborted) reply.header('connection', 'close')
     done()
   })
-
-  function refusal(request: FastifyRequest): Problem | undefined {
-    if (closing.signal.aborted) return busy('stopping', 'the service is stopping')
-    if (inFlight > limits.requestsInFlightMax && !OPERATIONS.has(request.url)) {
-      return busy('overloaded', 'too many requests are being handled')
-    }
-    return checkRequest(request, limits)
-  }
-
-  app.setNotFoundHandler((request, reply) => {
-    const allowed = routes.methodsOf(request.url.split('?', 1)[0] ?? '')
-    if (allowed.length === 0) {
-      return sendProblem(reply, { status: 404, code: 'not-found', detail: 'there is no such path' })
-    }
-    const allow = allowed.join(', ')
-    const detail = `this path knows ${allow} only`
-    return sendProblem(reply, {
-      status: 405,
-      code: 'method-not-allowed',
-      detail,
-      headers: { allow },
-    })
-  })
-  app.setErrorHandler((error, request, reply) => answerError(error, request, reply))
-
-  measureRequests(app, options.metrics, {
-    requestsInFlight: () => inFlight,
-    bodyBytesInFlight: budget.used,
-  })
-  addOperations(app, { ...options, readinessTimeoutMs: limits.readinessTimeoutMs })
-
-  let stopped: Promise<void> | undefined
-  return {
-    app,
-    body: { limits, budget },
-    closing: closing.signal,
-    async start() {
-      if (stopped !== undefined) throw new CountersinkError('CLOSED', 'the server was stopped')
-      return { port: await listen(app, options.host, options.port) }
-    },
-    stop() {
-      stopped ??= drain(app, closing, limits.drainTimeoutMs)
-      return stopped
-    },
-  }
-}
-
-const OPERATIONS = new Set(['/healthz', '/readyz', '/metrics'])
-const BAD_URL = 'the path has a broken percent escape or a part that is too long'
-
-function busy(code: string, detail: string): Problem {
-  return { status: 503, code, detail, retryAfterS: RETRY_AFTER_S }
-}
-
-function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const problem = problemOfError(error)
-  if (problem.status >= 500) request.log.error({ err: error }, 'a request failed')
-  return sendProblem(reply, problem)
+  return app
 }
 
 async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
