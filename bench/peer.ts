@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { createReadStream, existsSync } from 'node:fs'
+import { createReadStream, existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
@@ -7,14 +7,16 @@ import { COUNTER, KEYS, keyName, type LoadOracle } from './loads.ts'
 import type { TopicLoad } from './topic-load.ts'
 
 const FOLDER = join(import.meta.dirname, 'kafka-streams-peer')
+const SOURCE = join(FOLDER, 'src', 'main', 'java', 'peer', 'Peer.java')
 const THREADS = 2
 const BUILD_MS_MAX = 600_000
 
 export type SideResult = { seconds: number; eventsPerSecond: number }
 
-/** Builds the Kafka Streams peer with Maven unless it is built already. */
+/** Builds the Kafka Streams peer with Maven unless it is built already and not changed since. */
 export async function buildPeer(): Promise<void> {
-  if (existsSync(join(FOLDER, 'target', 'kafka-streams-peer-1.jar'))) return
+  const jar = join(FOLDER, 'target', 'kafka-streams-peer-1.jar')
+  if (existsSync(jar) && statSync(jar).mtimeMs > statSync(SOURCE).mtimeMs) return
   const args = ['-q', '-B', 'package', 'dependency:copy-dependencies']
   await promisify(execFile)('mvn', [...args, '-DoutputDirectory=target/libs'], {
     cwd: FOLDER,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { MINUTE_MS } from './loads.ts'
 import { checkSums, firstLoadMs, untilCounted } from './counted.ts'
@@ -12,6 +13,8 @@ const CONTRACTS = 'defaults: { lateness: 1h, windows: [1m] }\n'
 const TOPIC = 'bench.events'
 const PARTITIONS = 8
 const SEED = 20_250_101
+/** For what a broker and a database still do after one side has ended. */
+const QUIET_MS = 5000
 
 const { values } = parseArgs({
   options: {
@@ -33,6 +36,7 @@ async function main(): Promise<void> {
       const load = await fill(servers, events)
       const peer = withPeer ? await runPeer(servers.brokers, load, servers.dir) : undefined
       if (peer !== undefined) report('Kafka Streams, exactly_once_v2, dedup', peer)
+      await sleep(QUIET_MS)
       const ours = await runOurs(servers, load)
       report('Countersink, one aggregator', ours)
       if (peer !== undefined) {

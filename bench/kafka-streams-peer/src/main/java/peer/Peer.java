@@ -188,6 +188,7 @@ public final class Peer {
         seen.sum(), seconds, seen.sum() / seconds, args[4], args[5]);
     System.out.flush();
     dump(new KafkaStreams(topology(topic, args[5].equals("on"), settings), settings), args[7]);
+    deleteOwnTopics(args[0]);
     Runtime.getRuntime().halt(0);
   }
 
@@ -211,6 +212,14 @@ public final class Peer {
               OffsetAndMetadata offset = offsets.get(end.getKey());
               return end.getValue() == 0 || (offset != null && offset.offset() >= end.getValue());
             });
+  }
+
+  /** The broker is to have no work left from this run when the other side is measured. */
+  static void deleteOwnTopics(String bootstrap) throws Exception {
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+      var own = admin.listTopics().names().get();
+      admin.deleteTopics(own.stream().filter(t -> t.startsWith(APPLICATION)).toList()).all().get();
+    }
   }
 
   /** One line a sum: key and total, or key, start of the window in epoch ms and sum. */
