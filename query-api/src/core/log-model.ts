@@ -111,7 +111,7 @@ export class LogModel {
       .slice(0, commitsMax)
       .map((commit) => this.#polledCommit(commit))
     const { partition, next, floor } = this
-    return { partition, next, floor, appendMax: 0, commits }
+    return { partition, next, floor, appendMax: 0, commits, gaps: [] }
   }
 
   #polledCommit({ first, next, entries, large }: ModelCommit): PolledCommit {

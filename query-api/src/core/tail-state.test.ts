@@ -22,8 +22,13 @@ function row(slot: number, delta: bigint) {
   }
 }
 
-function polled(next: number, floor: number, commits: PolledCommit[]): PolledPartition {
-  return { partition: 0, next, floor, appendMax: 9, commits }
+function polled(
+  next: number,
+  floor: number,
+  commits: PolledCommit[],
+  gaps: [number, number][] = [],
+): PolledPartition {
+  return { partition: 0, next, floor, appendMax: 9, commits, gaps }
 }
 
 test('commits that go on where the chain ended move the position and the clocks', () => {
@@ -63,6 +68,19 @@ test.each([
   ['a partition that is new', { ...polled(5, 5, []), partition: 3 }, 'partition-added'],
 ])('%s asks to be loaded again', (_what, poll, reason) => {
   expect(stateAt(10).apply([poll])).toMatchObject({ kind: 'reload', reason })
+})
+
+test('accepted gaps are crossed, in the middle and at the end; those of an older log are ignored', () => {
+  const state = stateAt(10)
+  const gaps: [number, number][] = [
+    [12, 20],
+    [25, 40],
+    [11, 13],
+    [500, 900],
+  ]
+  const poll = polled(40, 40, [commit(10, 12), commit(20, 25)], gaps)
+  expect(state.apply([poll])).toMatchObject({ kind: 'applied', behind: false })
+  expect(state.next(0)).toBe(40)
 })
 
 test('a position that went back above the floor asks to be loaded again', () => {

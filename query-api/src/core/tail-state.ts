@@ -10,7 +10,7 @@ export type DeltaRow = {
   carries: BigInt64Array | undefined
 }
 
-/** One link of a partition's chain of commits. An accepted gap is one too, without deltas. */
+/** One link of a partition's chain of commits. */
 export type PolledCommit = {
   first: number
   next: number
@@ -28,6 +28,8 @@ export type PolledPartition = {
   /** Append time of the youngest record counted, epoch milliseconds; 0 when unknown. */
   appendMax: number
   commits: readonly PolledCommit[]
+  /** Holes in the chain that an operator has accepted; also some that are no holes any more. */
+  gaps: readonly (readonly [from: number, to: number])[]
 }
 
 /** What a partition starts from: nothing before `floor` is wanted. */
@@ -236,7 +238,7 @@ export class TailState {
   /** Appends the commits of a poll; false when they do not go on where the chain ended. */
   #follow(state: Partition, poll: PolledPartition): boolean {
     for (const commit of poll.commits) {
-      if (commit.first !== state.next || commit.next <= commit.first) return false
+      if (!reaches(state.next, commit.first, poll.gaps)) return false
       if (commit.rows === undefined) this.#skip(state, commit.next)
       else for (const row of commit.rows) this.#append(state, commit.first, row)
       for (let i = 0; i + 1 < commit.clocks.length; i += 2) {
@@ -248,6 +250,7 @@ export class TailState {
       }
       state.next = commit.next
     }
+    if (reaches(state.next, poll.next, poll.gaps)) state.next = poll.next
     return true
   }
 
@@ -294,6 +297,11 @@ export class TailState {
       this.#prune(partition, fullest, fullest.next)
     }
   }
+}
+
+/** Whether the chain may go on at `first`: where it ended, or across an accepted gap. */
+function reaches(next: number, first: number, gaps: PolledPartition['gaps']): boolean {
+  return first === next || gaps.some(([from, to]) => from === next && to === first)
 }
 
 function pairs(flat: readonly number[]): Map<number, number> {

@@ -18,34 +18,31 @@ const COMMITS_MAX = 64
 const SMALL_COMMIT_EVENTS_MAX = 20_000
 
 /**
- * The commits since the last poll of all partitions at once, in one statement, that is one snapshot.
- * Accepted gaps are links of the chain like commits, without deltas.
+ * The commits since the last poll of all partitions at once, in one statement, that is one snapshot,
+ * and the gaps that were accepted: the chain of commits has a hole there.
  */
 function pollSql(generation: number): string {
   const s = generationSchema(generation)
   return `
     select g.generation, p.partition, p.next, p.floor, p.append_max,
-      c.first, c.next, c.clocks, c.left_out, d.counter, d.start, d.slots, d.deltas, d.carries
+      c.kind, c.first, c.next, c.clocks, d.counter, d.start, d.slots, d.deltas, d.carries
     from countersink.generations g
     left join ${s}.partitions p on true
     left join unnest($1::int[], $2::bigint[]) k (partition, next) on k.partition = p.partition
     left join lateral (
-      select * from (
-        (select first, next, clocks,
-           first < p.floor and applied > ${SMALL_COMMIT_EVENTS_MAX} as left_out
-         from ${s}.commits
-         where partition = p.partition and first >= coalesce(k.next, p.floor)
-         order by first limit ${COMMITS_MAX})
-        union all
-        select from_offset, to_offset, '{}', false
-        from ${s}.gaps
-        where partition = p.partition and from_offset >= coalesce(k.next, p.floor)
-          and to_offset > from_offset
-      ) links
-      order by first limit ${COMMITS_MAX}
+      (select case when first < p.floor and applied > ${SMALL_COMMIT_EVENTS_MAX}
+           then 'left-out' else 'commit' end as kind, first, next, clocks
+       from ${s}.commits
+       where partition = p.partition and first >= coalesce(k.next, p.floor)
+       order by first limit ${COMMITS_MAX})
+      union all
+      select 'gap', from_offset, to_offset, '{}'
+      from ${s}.gaps
+      where partition = p.partition and from_offset >= coalesce(k.next, p.floor)
+        and to_offset <= p.next
     ) c on p.next > coalesce(k.next, p.floor)
     left join ${s}.window_deltas d
-      on d.partition = p.partition and d.first = c.first and not c.left_out
+      on d.partition = p.partition and d.first = c.first and c.kind = 'commit'
     where g.state = 'live'`
 }
 
@@ -55,10 +52,10 @@ type Row = [
   next: string,
   floor: string,
   appendMax: string,
-  first: string | null,
+  kind: 'commit' | 'left-out' | 'gap' | null,
+  first: string,
   commitNext: string,
   clocks: string,
-  leftOut: string,
   counter: string | null,
   start: string,
   slots: string,
@@ -83,13 +80,15 @@ export async function poll(
   return { generation: Number(rows[0]?.[0] ?? 0), partitions: gather(rows) }
 }
 
-type Gathered = Omit<PolledPartition, 'commits'> & { commits: Map<string, GatheredCommit> }
-type GatheredCommit = Omit<PolledCommit, 'rows'> & { rows: DeltaRow[] | undefined }
+type Gathered = Omit<PolledPartition, 'commits' | 'gaps'> & {
+  commits: Map<string, PolledCommit & { rows: DeltaRow[] | undefined }>
+  gaps: [from: number, to: number][]
+}
 
 function gather(rows: readonly Row[]): PolledPartition[] {
   const partitions = new Map<string, Gathered>()
   for (const row of rows) {
-    const [, partition, next, floor, appendMax, first] = row
+    const [, partition, next, floor, appendMax, kind, first, linkNext] = row
     if (partition === null) continue
     let gathered = partitions.get(partition)
     if (gathered === undefined) {
@@ -99,10 +98,12 @@ function gather(rows: readonly Row[]): PolledPartition[] {
         floor: Number(floor),
         appendMax: Number(appendMax),
         commits: new Map(),
+        gaps: [],
       }
       partitions.set(partition, gathered)
     }
-    if (first !== null) addCommit(gathered.commits, first, row)
+    if (kind === 'gap') gathered.gaps.push([Number(first), Number(linkNext)])
+    else if (kind !== null) addCommit(gathered, row)
   }
   return [...partitions.values()].map((gathered) => ({
     ...gathered,
@@ -110,15 +111,15 @@ function gather(rows: readonly Row[]): PolledPartition[] {
   }))
 }
 
-function addCommit(commits: Map<string, GatheredCommit>, first: string, row: Row): void {
-  const [, , , , , , next, clocks, leftOut, counter, start, slots, deltas, carries] = row
+function addCommit({ commits }: Gathered, row: Row): void {
+  const [, , , , , kind, first, next, clocks, counter, start, slots, deltas, carries] = row
   let commit = commits.get(first)
   if (commit === undefined) {
     commit = {
       first: Number(first),
       next: Number(next),
       clocks: parseNumbers(clocks),
-      rows: leftOut === 't' ? undefined : [],
+      rows: kind === 'left-out' ? undefined : [],
     }
     commits.set(first, commit)
   }
