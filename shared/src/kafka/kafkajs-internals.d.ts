@@ -62,6 +62,16 @@ declare module 'kafkajs/src/network/connection.js' {
   }
 }
 
+declare module 'kafkajs/src/protocol/requests/metadata/index.js' {
+  import type { ProtocolRequest } from 'kafkajs/internals'
+  const definitions: {
+    protocol(options: { version: number }): (options: { topics: string[] }) => ProtocolRequest & {
+      request: { encode(): Promise<{ buffer: Buffer }> }
+    }
+  }
+  export default definitions
+}
+
 declare module 'kafkajs/src/protocol/requests/fetch/index.js' {
   import type { ProtocolRequest } from 'kafkajs/internals'
   const definitions: {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import Connection from 'kafkajs/src/network/connection.js'
+import metadataRequests from 'kafkajs/src/protocol/requests/metadata/index.js'
 import { pino } from 'pino'
 import { afterEach, describe, expect, test } from 'vitest'
 import { adaptLogger } from './cluster-client.ts'
@@ -129,5 +130,31 @@ describe('connections of the patched kafkajs', () => {
     await connection.disconnect()
     process.off('warning', note)
     expect(warnings).toEqual([])
+  })
+})
+
+describe('metadata of the patched kafkajs', () => {
+  const { request: whole, response } = metadataRequests.protocol({ version: 6 })({ topics: [] })
+
+  test('no topics are asked for as none, not as all of the cluster', async () => {
+    const { buffer } = await whole.encode()
+    expect(buffer.readInt32BE(0)).toBe(0)
+  })
+
+  test('a partition without a leader does not hide the others', async () => {
+    const partition = (
+      partitionId: number,
+      leader: number,
+      partitionErrorCode: number,
+    ): unknown => {
+      return { partitionId, leader, partitionErrorCode }
+    }
+    const partitionMetadata = [partition(0, 1, 0), partition(1, -1, 5)]
+    const topicMetadata = [{ topicErrorCode: 0, topic: 't', partitionMetadata }]
+    expect(await response.parse({ brokers: [], topicMetadata })).toMatchObject({ topicMetadata })
+    const missing = [{ topicErrorCode: 3, topic: 't', partitionMetadata: [] }]
+    await expect(response.parse({ brokers: [], topicMetadata: missing })).rejects.toMatchObject({
+      type: 'UNKNOWN_TOPIC_OR_PARTITION',
+    })
   })
 })

@@ -15,6 +15,8 @@ import {
 import { createSignal, type Signal } from './signal.ts'
 
 const metadataRefreshMs = 10_000
+/** While a partition has no leader it is looked for more often. */
+const leaderSearchMs = 500
 /** At least this between two looks at the metadata, however many fetches ask for one. */
 const metadataPauseMs = 100
 /** While a partition has no room, others are asked with short waits, so that it gets its turn. */
@@ -99,7 +101,8 @@ export function createReader(options: ReaderOptions): Reader {
         reconnect(failures)
       }
       await pauseFor(metadataPauseMs)
-      await metadataWake.wait(failures === 0 ? metadataRefreshMs : backoffMs(failures))
+      const waitMs = [...leaders.values()].includes(-1) ? leaderSearchMs : metadataRefreshMs
+      await metadataWake.wait(failures === 0 ? waitMs : backoffMs(failures))
     }
   }
 
@@ -136,7 +139,8 @@ export function createReader(options: ReaderOptions): Reader {
         failures = 0
         lastFetchAtMs = Date.now()
         const gained = await accept(response, targets)
-        shortWaitMs = gained ? shortWaitMsMin : Math.min(2 * shortWaitMs, shortWaitMsMax)
+        const isStuck = someAreFull && !gained
+        shortWaitMs = isStuck ? Math.min(2 * shortWaitMs, shortWaitMsMax) : shortWaitMsMin
         if (response.throttleMs > 0) await pauseFor(response.throttleMs)
       } catch (error) {
         failures++
