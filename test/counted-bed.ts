@@ -1,11 +1,19 @@
 import { createLogWriter, type LogWriter, type WrittenEvent } from './log-writer.ts'
-import type { OracleEvent } from './oracle/oracle.ts'
+import type { OracleContract, OracleEvent } from './oracle/oracle.ts'
 import { createTestBed, type TestBed, type TestBedOptions } from './stack.ts'
 import { createTally, type Tally } from './tally.ts'
 
 const HOUR_MS = 3_600_000
 const CONTRACTS = 'defaults: { lateness: 24h, windows: [1m, 1h], breakdowns: [[country]] }'
 const KEYS = 500
+
+/** What CONTRACTS says, for an oracle. */
+export const COUNTED_CONTRACT: OracleContract = {
+  latenessMs: 24 * HOUR_MS,
+  windowSizesMs: [60_000, HOUR_MS],
+  breakdowns: [['country']],
+  skewMs: 300_000,
+}
 
 /** A test bed with somebody who writes to its topic, and an oracle that reads along. */
 export type CountedBed = TestBed & {
@@ -20,11 +28,7 @@ export async function createCountedBed(
 ): Promise<CountedBed> {
   const bed = await createTestBed({ ...options, contractsYaml: CONTRACTS })
   const writer = await createLogWriter(bed.brokers, bed.topic)
-  const tally = createTally(bed, {
-    latenessMs: 24 * HOUR_MS,
-    windowSizesMs: [60_000, HOUR_MS],
-    breakdowns: [['country']],
-  })
+  const tally = createTally(bed, COUNTED_CONTRACT)
   const base = Date.now()
   let written = 0
   return {

@@ -14,12 +14,15 @@ export type Statement = { application: string; text: string }
  */
 export type StatementFate = 'pass' | 'cut' | 'swallow-answer' | 'fail-before' | 'hold'
 
+/** A statement whose fate is a promise waits for it, and the server waits with it. */
+export type Decision = (statement: Statement) => StatementFate | Promise<StatementFate>
+
 export type PostgresProxy = {
   readonly port: number
   /** The same URL by way of the proxy. */
   through(databaseUrl: string): string
   /** Decides each statement's fate from now on; gives it up by `undefined`. */
-  decide(fate: ((statement: Statement) => StatementFate) | undefined): void
+  decide(fate: Decision | undefined): void
   stop(): Promise<void>
 }
 
@@ -30,7 +33,7 @@ const READY_FOR_QUERY = 'Z'.charCodeAt(0)
 /** Stands before Postgres and reads along, message by message, to strike at a chosen statement. */
 export async function startPostgresProxy(serverPort: number): Promise<PostgresProxy> {
   const links = new Set<{ end: () => void }>()
-  let decide: ((statement: Statement) => StatementFate) | undefined
+  let decide: Decision | undefined
 
   const listener = createServer((client) => {
     const server = connect({ host: '127.0.0.1', port: serverPort })
@@ -64,11 +67,7 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 }
 
 /** One connection. Answers pass as they come, except while an answer is to be swallowed. */
-function createLink(
-  client: Socket,
-  server: Socket,
-  decide: (statement: Statement) => StatementFate,
-): { end: () => void } {
+function createLink(client: Socket, server: Socket, decide: Decision): { end: () => void } {
   let application = ''
   let started = false
   let held = false
@@ -90,7 +89,8 @@ function createLink(
   }
 
   async function passStatement(message: Buffer, text: string): Promise<void> {
-    switch (decide({ application, text })) {
+    const decision = decide({ application, text })
+    switch (typeof decision === 'string' ? decision : await decision) {
       case 'pass':
         server.write(message)
         return
