@@ -5,7 +5,7 @@ import { parsePosition } from '@countersink/shared/position'
 import { createKafkaBed, type KafkaBed } from './kafka-bed.ts'
 import { waitFor } from './stack.ts'
 
-export type Answer = {
+type Answer = {
   status: number
   headers: Headers
   body: Record<string, unknown> & { results?: Result[] }

@@ -42,6 +42,7 @@ export type ProducerOptions = {
   stopTimeoutMs?: number
   /** Of batches, on their way and in the topic; anything but `none` costs CPU here. */
   compression?: Compression
+  /** Failures reach the caller as rejections; the log says what went on meanwhile. Silent by default. */
   logger?: Logger
   /** Epoch milliseconds. */
   now?: () => number
@@ -105,7 +106,7 @@ const EVENT_OVERHEAD_BYTES = 64
 export function createProducer(options: ProducerOptions): Producer {
   const settings = { ...DEFAULTS, ...options }
   const { topic, deliveryTimeoutMs } = settings
-  const logger = options.logger ?? createLogger('countersink-producer', 'warn')
+  const logger = options.logger ?? createLogger('countersink-producer', 'silent')
   const now = options.now ?? Date.now
   const makeId = options.makeId ?? createIdMaker(now())
   const kafka = createKafkaProducer({ ...settings, logger })
@@ -120,8 +121,11 @@ export function createProducer(options: ProducerOptions): Producer {
   let refreshing: NodeJS.Timeout | undefined
 
   async function refreshPartitions(): Promise<void> {
-    // The number only grows; a smaller one would be another topic under the same name.
-    counts.partitions = Math.max(counts.partitions, await kafka.partitions(topic))
+    const partitions = await kafka.partitions(topic)
+    if (partitions < counts.partitions) {
+      logger.error({ before: counts.partitions, partitions }, 'the topic was made again, smaller')
+    }
+    counts.partitions = partitions
   }
 
   async function start(): Promise<void> {
