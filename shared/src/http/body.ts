@@ -36,7 +36,11 @@ export async function readBody(request: FastifyRequest, options: BodyOptions): P
   const gzip = encoding === 'gzip'
   const bytesMax = gzip ? limits.inflatedBytesMax : limits.bodyBytesMax
   const lease = budget.lease()
-  const result = await collect(request.raw, gzip, { limits, bytesMax, take: lease.take })
+  // What a body says of its length is taken at once: half-read bodies would only starve each other.
+  const known = gzip ? 0 : declared
+  if (!lease.take(known)) return refuse(overloaded())
+  const take = known > 0 ? () => true : lease.take
+  const result = await collect(request.raw, gzip, { limits, bytesMax, take })
   if (result.ok) return { ok: true, bytes: result.bytes, release: lease.release }
   lease.release()
   return result
