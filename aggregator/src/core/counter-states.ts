@@ -14,6 +14,7 @@ export const UNKNOWN_COUNTER = -2
 /** One counter in one partition: its contract, its slots, and what of it is in commits already. */
 export type CounterState = {
   readonly name: string
+  readonly nameBytes: Uint8Array
   readonly contract: Contract
   /** False when today's contracts no longer count it: it keeps what it has, new events are invalid. */
   readonly accepted: boolean
@@ -41,6 +42,8 @@ export class CounterStates {
   readonly #hashKey: HashKey
   readonly #contracts: Contracts
   readonly #names: SeriesDictionary
+  #lastName: Uint8Array = new Uint8Array(0)
+  #last = NEW_COUNTER
 
   constructor(hashKey: HashKey, contracts: Contracts) {
     this.#hashKey = hashKey
@@ -50,9 +53,22 @@ export class CounterStates {
 
   /** The ordinal of a counter's name; NEW_COUNTER, or UNKNOWN_COUNTER if it is no longer counted. */
   find(bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    if (this.#isLast(bytes, start, end)) return this.#last
     const known = this.#names.find(bytes, view, start, end)
     if (known < 0) return NEW_COUNTER
-    return this.list[known]!.accepted ? known : UNKNOWN_COUNTER
+    if (!this.list[known]!.accepted) return UNKNOWN_COUNTER
+    this.#lastName = this.list[known]!.nameBytes
+    this.#last = known
+    return known
+  }
+
+  #isLast(bytes: Uint8Array, start: number, end: number): boolean {
+    const last = this.#lastName
+    if (last.length !== end - start) return false
+    for (let i = 0; i < last.length; i++) {
+      if (last[i] !== bytes[start + i]) return false
+    }
+    return this.#last >= 0
   }
 
   /** What a counter that is new here would be counted under; undefined: it is not counted. */
@@ -89,6 +105,7 @@ export class CounterStates {
     const ordinal = this.#names.deal(name, 0, name.length, name.length, 0)
     this.list.push({
       name: text,
+      nameBytes: name,
       contract,
       accepted: accepted !== undefined,
       latenessMs: contract.latenessMs,

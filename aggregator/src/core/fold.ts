@@ -19,6 +19,7 @@ export function fold(state: PartitionState, columns: Columns): void {
   const { counters, ids, ledger } = state
   const list = counters.list
   const windows = new WindowFinder(state)
+  ids.warm(columns.ids, columns.count)
   for (let row = 0; row < columns.count; row++) {
     if (columns.reason[row] !== 0) {
       reject(state, columns, row, INVALID)
