@@ -48,6 +48,8 @@ export type StartOptions = {
   /** What to wait for. Default 'ready' (/readyz answers 200). */
   until?: 'ready' | 'alive' | 'spawned'
   port?: number
+  /** A copy of the project, whose sources run instead of ours. */
+  root?: string
 }
 
 export type TestBed = {
@@ -137,7 +139,8 @@ async function startService({
   const name = `${kind}-${services.length + 1}`
   const logPath = join(dir, `${name}.log`)
   const readyPath = start.until === 'alive' ? '/healthz' : '/readyz'
-  const options = { kind, name, port, cwd: dir, logPath, readyPath } as const
+  const root = start.root === undefined ? {} : { root: start.root }
+  const options = { kind, name, port, cwd: dir, logPath, readyPath, ...root } as const
   const spec = serviceSpec({ ...options, env: { ...processEnvironment(), ...env } })
   const life = { ended: Promise.withResolvers<string>() }
   const child = createChild(

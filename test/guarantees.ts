@@ -1,0 +1,178 @@
+import pg from 'pg'
+import { metricOf } from './aggregator-metrics.ts'
+import { COUNTED_CONTRACT, type CountedBed, createCountedBed } from './counted-bed.ts'
+import { createMoments } from './moments.ts'
+import { startPostgresProxy } from './postgres-proxy.ts'
+import { type ServiceHandle, waitFor } from './stack.ts'
+
+/**
+ * Short scenarios for one aggregator from `root` (a patched copy, or ours when undefined). Each says
+ * what came of it and what should have: equal when the guarantee holds.
+ */
+export type Guarantee = (
+  root: string | undefined,
+) => Promise<{ actual: unknown; expected: unknown }>
+
+const HOUR_MS = 3_600_000
+const WRITER = 'countersink-aggregator-writer'
+const env = { COUNTERSINK_SESSION_TIMEOUT_MS: '1500' }
+
+type Start = (environment?: Record<string, string>) => Promise<ServiceHandle>
+
+async function withBed<T>(
+  root: string | undefined,
+  work: (bed: CountedBed, start: Start) => Promise<T>,
+): Promise<T> {
+  const bed = await createCountedBed({ partitions: 2, env })
+  const options = root === undefined ? {} : { root }
+  try {
+    return await work(bed, async (environment = {}) =>
+      bed.startService('aggregator', { ...options, env: environment, until: 'alive' }),
+    )
+  } finally {
+    await bed.stop()
+  }
+}
+
+/** I4: somebody claims the partitions while a commit waits for their rows: it must not go through. */
+async function claimFences(root: string | undefined) {
+  return await withBed(root, async (bed, start) => {
+    const aggregator = await start()
+    await bed.write(200)
+    await bed.tally.settled()
+    const other = new pg.Client({ connectionString: bed.databaseUrl })
+    await other.connect()
+    try {
+      await other.query('begin')
+      await other.query('update countersink_1.partitions set token = gen_random_uuid()')
+      await bed.write(200)
+      await waitFor(() => isWriterWaiting(bed), { what: 'the commit to wait for the rows' })
+      await other.query('commit')
+    } finally {
+      await other.end()
+    }
+    await bed.tally.settled()
+    const fenced = (await metricOf(aggregator, 'countersink_fenced_total')) > 0
+    const expected = { fenced: true, count: bed.tally.expected() }
+    return { actual: { fenced, count: await bed.tally.actual() }, expected }
+  })
+}
+
+async function isWriterWaiting(bed: CountedBed): Promise<boolean> {
+  const rows = await bed.sql(
+    `select from pg_stat_activity where datname = current_database()
+     and application_name = $1 and wait_event_type = 'Lock'`,
+    [WRITER],
+  )
+  return rows.length > 0
+}
+
+/** I4: a commit whose answer was lost is looked up, and found to be our own. */
+async function lostAnswerIsLookedUp(root: string | undefined) {
+  return await withBed(root, async (bed, start) => {
+    const proxy = await startPostgresProxy(Number(new URL(bed.databaseUrl).port))
+    try {
+      const aggregator = await start({ DATABASE_URL: proxy.through(bed.databaseUrl) })
+      await bed.write(200)
+      await bed.tally.settled()
+      const lost = Promise.withResolvers<void>()
+      proxy.decide(({ application, text }) => {
+        if (application !== WRITER || text.toLowerCase() !== 'commit') return 'pass'
+        proxy.decide(undefined)
+        lost.resolve()
+        return 'swallow-answer'
+      })
+      await bed.write(200)
+      await lost.promise
+      await bed.write(200)
+      await bed.tally.settled()
+      const recognized = !(await aggregator.logs()).includes('its state is dropped')
+      const expected = { recognized: true, count: bed.tally.expected() }
+      return { actual: { recognized, count: await bed.tally.actual() }, expected }
+    } finally {
+      await proxy.stop()
+    }
+  })
+}
+
+/** I5: a copy is never counted: not at the end of the lateness, and not after a kill. */
+async function copiesNeverCount(root: string | undefined) {
+  return await withBed(root, async (bed, start) => {
+    const aggregator = await start()
+    const now = Date.now()
+    const event = (id: string, at: number) => ({ id, counter: 'views', key: 'k', delta: 1, at })
+    const old = event('old', now - 20 * HOUR_MS)
+    const fresh = event('fresh', now)
+    const last = event('last', now)
+    const write = async (...events: (typeof old)[]): Promise<void> => {
+      bed.tally.add(await bed.writer.write(events))
+      await bed.tally.settled()
+    }
+    await write(old)
+    await write(fresh)
+    await write(old, fresh)
+    await write(last)
+    await aggregator.kill()
+    await aggregator.start()
+    await write(old, fresh, last)
+    return { actual: await bed.tally.actual(), expected: bed.tally.expected() }
+  })
+}
+
+const LOOKS_PER_LIFE = 5
+const KILLS_WITH_DIRT = 3
+const LIVES_MAX = 10
+/** So few a time that a commit is under way while the next ones are folded. */
+const EVENTS_PER_WRITE = 40
+const WRITES_PER_BURST = 10
+
+/**
+ * I13, I14: page + dirt is the fold of the log at every moment, however dirt and pages are spread,
+ * and after kills that left dirt behind. Somebody writes in the midst of it.
+ */
+async function pagesAndDirtAreExact(root: string | undefined) {
+  return await withBed(root, async (bed, start) => {
+    const moments = await createMoments(bed.databaseUrl, COUNTED_CONTRACT)
+    /** Writes for a while; `work` runs as soon as some of it is counted. */
+    const whileWriting = async <T>(work: () => Promise<T>): Promise<T> => {
+      const before = await bed.tally.position()
+      const burst = (async () => {
+        for (let i = 0; i < WRITES_PER_BURST; i++) moments.add(await bed.write(EVENTS_PER_WRITE))
+      })()
+      await waitFor(async () => (await bed.tally.position()) > before, { what: 'progress' })
+      const result = await work()
+      await burst
+      return result
+    }
+    const aggregator = await start()
+    let killsWithDirt = 0
+    try {
+      for (let life = 0; life < LIVES_MAX && killsWithDirt < KILLS_WITH_DIRT; life++) {
+        for (let look = 0; look < LOOKS_PER_LIFE; look++) {
+          const { actual, expected } = await whileWriting(moments.look)
+          if (JSON.stringify(actual) !== JSON.stringify(expected)) return { actual, expected }
+        }
+        await whileWriting(async () => aggregator.kill())
+        if ((await moments.look()).dirty) killsWithDirt++
+        await aggregator.start()
+      }
+      await bed.tally.settled()
+      const { actual, expected } = await moments.look()
+      return {
+        actual: { killsWithDirt, ...actual },
+        expected: { killsWithDirt: KILLS_WITH_DIRT, ...expected },
+      }
+    } finally {
+      await moments.stop()
+    }
+  })
+}
+
+export const GUARANTEES = {
+  'I4: a claim fences the commit of the owner before': claimFences,
+  'I4: a commit whose answer was lost is looked up': lostAnswerIsLookedUp,
+  'I5: copies never count, however late and after a kill': copiesNeverCount,
+  'I13, I14: page + dirt is exact at every moment and after kills': pagesAndDirtAreExact,
+} satisfies Record<string, Guarantee>
+
+export type GuaranteeName = keyof typeof GUARANTEES

@@ -1,0 +1,132 @@
+import { expect, test } from 'vitest'
+import { GUARANTEES, type GuaranteeName } from './guarantees.ts'
+import { type Patch, patchAggregator } from './patched-aggregator.ts'
+
+// A check that cannot fail is worth nothing: each guarantee is shown to hold for the aggregator as
+// it is, and to fail for copies of it from which the thing that gives the guarantee was taken.
+
+type Mutant = { name: string; caughtBy: GuaranteeName; patches: Patch[] }
+
+const FENCE: GuaranteeName = 'I4: a claim fences the commit of the owner before'
+const LOST_ANSWER: GuaranteeName = 'I4: a commit whose answer was lost is looked up'
+const COPIES: GuaranteeName = 'I5: copies never count, however late and after a kill'
+const PAGES: GuaranteeName = 'I13, I14: page + dirt is exact at every moment and after kills'
+
+const MUTANTS: Mutant[] = [
+  {
+    name: 'no compare-and-set',
+    caughtBy: FENCE,
+    patches: [
+      {
+        file: 'postgres/commit.ts',
+        from: `and p.next = u.first and p.token = u.token
+        and p.revision = u.revision`,
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'no token',
+    caughtBy: FENCE,
+    patches: [{ file: 'postgres/commit.ts', from: 'and p.token = u.token', to: '' }],
+  },
+  {
+    name: 'blind retry of COMMIT',
+    caughtBy: LOST_ANSWER,
+    patches: [
+      {
+        file: 'committer.ts',
+        from: `if (result.kind === 'unsettled') uncertain = true`,
+        to: `if (result.kind === 'unsettled') uncertain = false`,
+      },
+    ],
+  },
+  {
+    name: 'no dedup reload',
+    caughtBy: COPIES,
+    patches: [{ file: 'postgres/load.ts', from: 'await loadIds(client, request, state)', to: '' }],
+  },
+  {
+    name: 'dedup off by one commit',
+    caughtBy: COPIES,
+    patches: [
+      {
+        file: 'postgres/load.ts',
+        from: 'for (const { first, ids } of rows) {',
+        to: 'for (const { first, ids } of rows.slice(0, -1)) {',
+      },
+    ],
+  },
+  {
+    name: 'no ledger write',
+    caughtBy: COPIES,
+    patches: [
+      {
+        file: 'postgres/commit.ts',
+        from: `read = p.read + u.read, applied = p.applied + u.applied,
+        duplicate = p.duplicate + u.duplicate, conflict = p.conflict + u.conflict,
+        late = p.late + u.late, invalid = p.invalid + u.invalid,
+        misrouted`,
+        to: 'misrouted',
+      },
+    ],
+  },
+  {
+    name: 'expiry too early',
+    caughtBy: COPIES,
+    patches: [
+      {
+        file: 'core/fold.ts',
+        from: 'const lateBefore = at - counter.latenessMs',
+        to: 'const lateBefore = at - counter.latenessMs / 2',
+      },
+    ],
+  },
+  {
+    name: 'a page written without its next',
+    caughtBy: PAGES,
+    patches: [
+      {
+        file: 'postgres/page-writes.ts',
+        from: `set next = u.next, carries = null,
+          totals`,
+        to: `set carries = null,
+          totals`,
+      },
+    ],
+  },
+  {
+    name: 'dirt of the next batch leaks into a sealed layer',
+    caughtBy: PAGES,
+    patches: [
+      {
+        file: 'committer.ts',
+        from: 'pages.add(state, due, next, counterIds)',
+        to: `await sleep(20)
+    state.dirt.absorb(state.open, state.first, state.counters.list)
+    state.open.clear()
+    pages.add(state, due, next, counterIds)`,
+      },
+    ],
+  },
+  {
+    name: 'dirt lost at a take-over',
+    caughtBy: PAGES,
+    patches: [{ file: 'postgres/load.ts', from: 'await loadDirt(client, request, state)', to: '' }],
+  },
+]
+
+test.each(Object.entries(GUARANTEES))('%s', async (_, guarantee) => {
+  const { actual, expected } = await guarantee(undefined)
+  expect(actual).toEqual(expected)
+})
+
+test.each(MUTANTS)('mutant: $name', async ({ caughtBy, patches }) => {
+  const copy = await patchAggregator(patches)
+  try {
+    const { actual, expected } = await GUARANTEES[caughtBy](copy.root)
+    expect(actual).not.toEqual(expected)
+  } finally {
+    await copy.remove()
+  }
+})
