@@ -146,3 +146,17 @@ test('another generation that becomes live is answered from', async () => {
   expect(status.body).toMatchObject({ generation: 2, partitions: expect.arrayContaining([]) })
   expect(await metric('countersink_query_restores_total')).toBe(0)
 })
+
+test('a database that counts another topic makes it not ready', async () => {
+  await bed.sql(`update countersink.generations set topic = 'another.topic'`)
+  const late = await bed.startService('query-api', { until: 'alive' })
+  const ready = await waitFor(
+    async () => {
+      const { status, body } = await ask(`${late.url}/readyz`)
+      if (!String(body['detail']).includes('another.topic')) throw new Error('not said yet')
+      return status
+    },
+    { what: 'the reason' },
+  )
+  expect(ready).toBe(503)
+})

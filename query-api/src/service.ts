@@ -54,7 +54,7 @@ export function createQueryService(config: Config, logger: Logger): QueryService
     port: config.PORT,
     logger,
     metrics: registry,
-    readiness: () => readiness(tail),
+    readiness: () => readiness(tail, topic),
     openapi,
   })
   addRoutes(server.app, {
@@ -86,11 +86,22 @@ export function createQueryService(config: Config, logger: Logger): QueryService
   }
 }
 
-/** Health is progress: the tail polls, and what it follows is loaded. Kafka is not needed to answer. */
-function readiness(tail: Tail): Readiness {
+/**
+ * Health is progress: the tail polls, and what it follows is loaded. Kafka is not needed to answer.
+ * A database that counts another topic would refuse every position that a producer gives out.
+ */
+function readiness(tail: Tail, topic: string): Readiness {
   const still = tail.stillForMs()
-  const standing = still > STILL_MS_MAX ? `has not polled for ${Math.round(still / 1000)} s` : 'ok'
-  const loaded = tail.world() === undefined ? 'the commit log is being loaded' : 'ok'
-  const ready = standing === 'ok' && loaded === 'ok'
-  return { ready, checks: { tail: standing, loaded } }
+  const world = tail.world()
+  const checks = {
+    tail: still > STILL_MS_MAX ? `has not polled for ${Math.round(still / 1000)} s` : OK,
+    loaded: world === undefined ? 'the commit log is being loaded' : OK,
+    topic:
+      world === undefined || world.topic === topic
+        ? OK
+        : `the database counts the topic ${world.topic}, not ${topic}`,
+  }
+  return { ready: Object.values(checks).every((check) => check === OK), checks }
 }
+
+const OK = 'ok'

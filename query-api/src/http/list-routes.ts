@@ -4,23 +4,22 @@ import type { FastifyInstance } from 'fastify'
 import { formatCursor, parseCursor } from '../core/cursor.ts'
 import { listCounters } from '../postgres/counters-query.ts'
 import { listKeys } from '../postgres/keys-query.ts'
-import { worldAfter } from '../read/reader.ts'
 import { resolveCounters } from '../read/series.ts'
 import { allPartitions, freshnessFields } from './answer-fields.ts'
-import { afterOf, badQuery, counterOf, isText, limitOf, queryOf } from './request-fields.ts'
-import { deadlineFrom, unknownCounter, type RouteContext } from './route-context.ts'
+import { badQuery, counterOf, isText, limitOf, queryOf } from './request-fields.ts'
+import { worldFor, unknownCounter, type RouteContext } from './route-context.ts'
 
 export const LIST_LIMIT_MAX = 1_000
 const LIST_LIMIT_DEFAULT = 100
 
 /** The counters, and the keys of one. Lists are read from the database each time, never cached. */
 export function addListRoutes(app: FastifyInstance, context: RouteContext): void {
-  const { database, tail, ends } = context
+  const { database, ends } = context
 
   app.get('/v1/counters', async (request) => {
     const query = queryOf(request, ['after', 'cursor', 'limit'])
     const limit = limitOf(query, LIST_LIMIT_MAX, LIST_LIMIT_DEFAULT)
-    const world = await worldAfter(tail, afterOf(query), deadlineFrom(context))
+    const world = await worldFor(context, query)
     const position = world.state.positions()
     const begin = cursorOf(query, world.secret, ['counters']) ?? ''
     const found = await listCounters(database, world.state.generation, begin, limit + 1)
@@ -51,7 +50,7 @@ export function addListRoutes(app: FastifyInstance, context: RouteContext): void
     if (prefix !== '' && !isText(prefix, LIMITS.keyBytesMax)) {
       throw badQuery('no key begins with this prefix')
     }
-    const world = await worldAfter(tail, afterOf(query), deadlineFrom(context))
+    const world = await worldFor(context, query)
     const position = world.state.positions()
     const scope = ['keys', counter, prefix]
     const begin = cursorOf(query, world.secret, scope) ?? ''

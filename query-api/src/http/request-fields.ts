@@ -1,5 +1,4 @@
 import { LIMITS } from '@countersink/shared/event'
-import { parsePosition, type Position } from '@countersink/shared/position'
 import type { Problem } from '@countersink/shared/http/problem'
 import type { FastifyRequest } from 'fastify'
 import { canonicalDims } from '../core/series-lookups.ts'
@@ -63,11 +62,6 @@ export function checkedDims(dims: ReadonlyMap<string, unknown>): string {
     else throw badQuery('the name or the value of a dim is not one that an event can have')
   }
   return canonicalDims(checked)
-}
-
-export function afterOf(query: ReadonlyMap<string, string>): Position | undefined {
-  const token = query.get('after')
-  return token === undefined ? undefined : parsePosition(token)
 }
 
 export function limitOf(query: ReadonlyMap<string, string>, max: number, fallback: number): number {

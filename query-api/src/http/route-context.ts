@@ -1,7 +1,9 @@
 import { RequestFault } from './request-fields.ts'
 import type { BodyOptions } from '@countersink/shared/http/body'
 import type { EndsWatch } from '../kafka/ends-watch.ts'
-import type { ReadContext } from '../read/reader.ts'
+import type { World } from '../postgres/world.ts'
+import { worldAfter, type ReadBounds, type ReadContext } from '../read/reader.ts'
+import { parsePosition } from '@countersink/shared/position'
 
 /** What the handlers of all routes share. */
 export type RouteContext = ReadContext & {
@@ -11,8 +13,25 @@ export type RouteContext = ReadContext & {
   waitMsMax: number
 }
 
-export function deadlineFrom({ waitMsMax }: RouteContext): number {
-  return Date.now() + waitMsMax
+/** `after` and how long this request may wait for it. Throws POSITION_INVALID. */
+export function boundsOf(
+  { waitMsMax }: RouteContext,
+  query: ReadonlyMap<string, string>,
+): ReadBounds {
+  const after = query.get('after')
+  return {
+    after: after === undefined ? undefined : parsePosition(after),
+    deadline: Date.now() + waitMsMax,
+  }
+}
+
+/** The world that a request which reads from the database alone begins with. */
+export function worldFor(
+  context: RouteContext,
+  query: ReadonlyMap<string, string>,
+): Promise<World> {
+  const { after, deadline } = boundsOf(context, query)
+  return worldAfter(context.tail, after, deadline)
 }
 
 export function unknownCounter(counter: string): RequestFault {

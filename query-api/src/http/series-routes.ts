@@ -2,12 +2,11 @@ import { createHash } from 'node:crypto'
 import { formatDuration } from '@countersink/shared/duration'
 import type { FastifyInstance } from 'fastify'
 import { formatTime, planWindows, type WindowPlan } from '../core/window-range.ts'
-import { worldAfter } from '../read/reader.ts'
 import { readTotals } from '../read/totals.ts'
 import { latenessMs, readSeriesWindows } from '../read/windows.ts'
 import { freshnessFields, partitionsAsked } from './answer-fields.ts'
-import { afterOf, badQuery, counterOf, dimsOf, keyOf, queryOf } from './request-fields.ts'
-import { deadlineFrom, unknownCounter, type RouteContext } from './route-context.ts'
+import { badQuery, counterOf, dimsOf, keyOf, queryOf } from './request-fields.ts'
+import { boundsOf, unknownCounter, type RouteContext } from './route-context.ts'
 
 type KeyParams = { Params: { counter: string; key: string } }
 
@@ -16,9 +15,8 @@ export function addSeriesRoutes(app: FastifyInstance, context: RouteContext): vo
   app.get<KeyParams>('/v1/counters/:counter/keys/:key', async (request, reply) => {
     const query = queryOf(request, ['after', 'dims.'])
     const name = nameOf(request.params, query)
-    const deadline = deadlineFrom(context)
-    await worldAfter(context.tail, afterOf(query), deadline)
-    const { world, totals, position } = await readTotals(context, [name], deadline)
+    const bounds = boundsOf(context, query)
+    const { world, totals, position } = await readTotals(context, [name], bounds)
     const [total] = totals
     if (total === undefined) throw unknownCounter(name.counter)
     const { ends } = context
@@ -34,15 +32,13 @@ export function addSeriesRoutes(app: FastifyInstance, context: RouteContext): vo
   app.get<KeyParams>('/v1/counters/:counter/keys/:key/windows', async (request) => {
     const query = queryOf(request, ['after', 'dims.', 'from', 'to', 'step', 'tz'])
     const name = nameOf(request.params, query)
-    const deadline = deadlineFrom(context)
     const now = Date.now()
     const [from, to, step, tz] = ['from', 'to', 'step', 'tz'].map((field) => query.get(field))
-    await worldAfter(context.tail, afterOf(query), deadline)
     const windows = await readSeriesWindows(
       context,
       name,
       (sizes) => planWindows({ from, to, step, tz }, sizes, now),
-      deadline,
+      boundsOf(context, query),
     )
     if (windows === 'unknown-counter') throw unknownCounter(name.counter)
     if ('fault' in windows) throw badQuery(windows.fault)

@@ -2,20 +2,19 @@ import type { FastifyInstance } from 'fastify'
 import type { LogEnds } from '../core/log-ends.ts'
 import { readOutcomePage } from '../postgres/outcomes-query.ts'
 import { readPartitions, type PartitionRow } from '../postgres/status-query.ts'
-import { worldAfter } from '../read/reader.ts'
-import { afterOf, badQuery, queryOf, RequestFault, wholeNumber } from './request-fields.ts'
-import { deadlineFrom, type RouteContext } from './route-context.ts'
+import { badQuery, queryOf, RequestFault, wholeNumber } from './request-fields.ts'
+import { worldFor, type RouteContext } from './route-context.ts'
 
 /** A partition this far behind is still live: at rest it is a moment, under load a batch or two. */
 const LIVE_LAG_MS_MAX = 5_000
 
 /** How the partitions stand, and what became of the events of one. */
 export function addStatusRoutes(app: FastifyInstance, context: RouteContext): void {
-  const { database, tail, ends } = context
+  const { database, ends } = context
 
   app.get('/v1/status', async (request) => {
     const query = queryOf(request, ['after'])
-    const world = await worldAfter(tail, afterOf(query), deadlineFrom(context))
+    const world = await worldFor(context, query)
     // The ends first: what is counted afterwards is at least what these ends ask for.
     const seen = await ends.lately()
     const { generation } = world.state
@@ -45,7 +44,7 @@ export function addStatusRoutes(app: FastifyInstance, context: RouteContext): vo
       if (from === undefined || to === undefined || from > to) {
         throw badQuery('from and to must be offsets, and from not after to')
       }
-      const world = await worldAfter(tail, afterOf(query), deadlineFrom(context))
+      const world = await worldFor(context, query)
       const { generation } = world.state
       const page = await readOutcomePage(database, generation, partition, from, to)
       if (page === undefined) throw unknownPartition()

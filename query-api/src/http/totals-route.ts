@@ -1,12 +1,11 @@
 import { sendProblem } from '@countersink/shared/http/problem'
 import { readJson } from '@countersink/shared/http/body'
 import type { FastifyInstance } from 'fastify'
-import { worldAfter } from '../read/reader.ts'
 import { readTotals } from '../read/totals.ts'
 import type { SeriesName } from '../read/series.ts'
 import { freshnessFields, partitionsAsked } from './answer-fields.ts'
-import { afterOf, checkedDims, counterOf, keyOf, queryOf, RequestFault } from './request-fields.ts'
-import { deadlineFrom, type RouteContext } from './route-context.ts'
+import { checkedDims, counterOf, keyOf, queryOf, RequestFault } from './request-fields.ts'
+import { boundsOf, type RouteContext } from './route-context.ts'
 import { shownName } from './series-routes.ts'
 
 export const TOTALS_MAX = 1_000
@@ -16,16 +15,15 @@ export const TOTALS_MAX = 1_000
  * counted has the total null there: one misspelt name must not spoil the others.
  */
 export function addTotalsRoute(app: FastifyInstance, context: RouteContext): void {
-  const { tail, ends } = context
+  const { ends } = context
 
   app.post('/v1/totals', async (request, reply) => {
     const query = queryOf(request, ['after'])
     const json = await readJson(request, context.body)
     if (!json.ok) return sendProblem(reply, json.problem)
     const names = namesOf(json.value)
-    const deadline = deadlineFrom(context)
-    await worldAfter(tail, afterOf(query), deadline)
-    const { world, totals, position } = await readTotals(context, names, deadline)
+    const bounds = boundsOf(context, query)
+    const { world, totals, position } = await readTotals(context, names, bounds)
     const counters = new Set<number>()
     const asked = new Set<number>()
     for (const [i, total] of totals.entries()) {

@@ -46,15 +46,26 @@ export async function worldAfter(
   )
 }
 
-/** Makes a read, as often as it says 'again', each time with the world of that moment. */
+/** What a read is asked for beyond its subject. */
+export type ReadBounds = {
+  /** The answer must not be older. */
+  after: Position | undefined
+  /** Epoch milliseconds. */
+  deadline: number
+}
+
+/**
+ * Makes a read, as often as it says 'again', each time with the world of that moment: after a
+ * restore that may be one that does not cover `after` any more.
+ */
 export async function attempt<T>(
   context: ReadContext,
-  deadline: number,
+  { after, deadline }: ReadBounds,
   read: (world: World) => Promise<T | 'again'>,
 ): Promise<T> {
   const { tail, metrics } = context
   for (let i = 0; i < ATTEMPTS_MAX && (i === 0 || Date.now() < deadline); i++) {
-    const world = tail.world() ?? (await tail.until(() => true, deadline, LOADING))
+    const world = await worldAfter(tail, after, deadline)
     const result = await read(world)
     if (result !== 'again') return result
     metrics.triedAgain()

@@ -3,7 +3,7 @@ import type { CachedPage } from '../core/total-pages.ts'
 import type { SlotRef } from '../core/window-sums.ts'
 import { readPages, readSlotTotals, type PageKey } from '../postgres/pages-query.ts'
 import type { CounterInfo, World } from '../postgres/world.ts'
-import { attempt, whenReached, type Computed, type ReadContext } from './reader.ts'
+import { attempt, whenReached, type Computed, type ReadBounds, type ReadContext } from './reader.ts'
 import { areAttended, resolveSeries, type FoundSeries, type SeriesName } from './series.ts'
 
 export type Total = { info: CounterInfo; slots: readonly SlotRef[]; total: bigint }
@@ -20,13 +20,13 @@ export type Totals = {
 export function readTotals(
   context: ReadContext,
   names: readonly SeriesName[],
-  deadline: number,
+  bounds: ReadBounds,
 ): Promise<Totals> {
-  return attempt(context, deadline, async (world) => {
+  return attempt(context, bounds, async (world) => {
     const series = await resolveSeries(context.database, world, names)
     const needed = slotsOf(series)
     const pages = await collectPages(context, world, needed)
-    return whenReached(context.tail, world, deadline, () => {
+    return whenReached(context.tail, world, bounds.deadline, () => {
       if (!areAttended(series) || hasGrown(series, needed)) return { kind: 'stale' }
       const sums = new Map<string, bigint>()
       for (const { counter, partition, slot } of needed) {

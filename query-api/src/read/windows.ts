@@ -4,7 +4,7 @@ import { contractOf, DEFAULT_CONTRACT } from '@countersink/shared/contracts'
 import { contractsInForce } from '../postgres/counters-query.ts'
 import { readWindows } from '../postgres/windows-query.ts'
 import type { CounterInfo, World } from '../postgres/world.ts'
-import { attempt, whenReached, type ReadContext } from './reader.ts'
+import { attempt, whenReached, type ReadBounds, type ReadContext } from './reader.ts'
 import { resolveSeries, type SeriesName } from './series.ts'
 
 export type Windows = {
@@ -24,10 +24,10 @@ export function readSeriesWindows(
   context: ReadContext,
   name: SeriesName,
   plan: (sizes: readonly number[]) => WindowPlan | { fault: string },
-  deadline: number,
+  bounds: ReadBounds,
 ): Promise<Windows | WindowsFault> {
   const { database, tail } = context
-  return attempt<Windows | WindowsFault>(context, deadline, async (world) => {
+  return attempt<Windows | WindowsFault>(context, bounds, async (world) => {
     const { state } = world
     const [found] = await resolveSeries(database, world, [name])
     if (found === undefined) return 'unknown-counter'
@@ -38,7 +38,7 @@ export function readSeriesWindows(
     const tailBase = new Map(slots.map(({ partition }) => [partition, state.base(partition)]))
     const { generation } = state
     const read = await readWindows(database, generation, info.counter, slots, planned, tailBase)
-    return whenReached(tail, world, deadline, () => {
+    return whenReached(tail, world, bounds.deadline, () => {
       if (!lookup.attended || lookup.slots.length !== slots.length) return { kind: 'stale' }
       const summed = sumWindows(state, info.counter, slots, planned, read)
       if (summed.kind !== 'sums') return summed
