@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { Offsets } from './position-oracle.ts'
 import { ask, keyUrl, positionOf, post } from './query-client.ts'
 
