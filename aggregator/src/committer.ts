@@ -78,12 +78,21 @@ export function createCommitter(options: CommitterOptions): Committer {
       const mode = pace.due(draining)
       if (mode === undefined) {
         if (draining) return
+        keepConnected()
         await pace.wait(abort.signal)
         continue
       }
       await commitOnce(mode)
       pace.committed()
     }
+  }
+
+  /** With nothing to commit, too: whether Postgres can be reached is asked of an idle process as well. */
+  function keepConnected(): void {
+    if (connection.isConnected()) return
+    connection.get(abort.signal).catch((error: unknown) => {
+      if (!abort.signal.aborted) throw error
+    })
   }
 
   async function commitOnce(mode: CommitMode): Promise<void> {

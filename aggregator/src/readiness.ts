@@ -17,7 +17,9 @@ export function readiness(
   const loading = owned.filter(
     ({ state, halted: reason }) => state === undefined && reason === undefined,
   )
-  const isFetching = owned.length === halted.length || stallMs < LIMITS.fetchStallMsMax
+  // Without a partition to fetch there is still the group, whose coordinator has to answer.
+  const silentMs = owned.length === halted.length ? silenceMs(consumer) : stallMs
+  const isFetching = silentMs < LIMITS.fetchStallMsMax
   const checks = {
     kafka: isFetching ? 'ok' : 'no fetch has succeeded lately',
     postgres: connection.isConnected() || owned.length === 0 ? 'ok' : 'not connected',
@@ -30,4 +32,8 @@ export function readiness(
             .join('; '),
   }
   return { ready: Object.values(checks).every((check) => check === 'ok'), checks }
+}
+
+function silenceMs(consumer: Consumer): number {
+  return performance.now() - consumer.lastContactAt()
 }

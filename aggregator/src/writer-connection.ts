@@ -19,6 +19,7 @@ export type WriterConnection = {
 /** The one connection that commits: nobody else can use it up, and it comes back by itself. */
 export function createWriterConnection(databaseUrl: string, logger: Logger): WriterConnection {
   let client: pg.Client | undefined
+  let connecting: Promise<pg.Client> | undefined
 
   async function connect(): Promise<pg.Client> {
     const made = new pg.Client({
@@ -29,6 +30,8 @@ export function createWriterConnection(databaseUrl: string, logger: Logger): Wri
       query_timeout: LIMITS.statementMsMax,
       idle_in_transaction_session_timeout: LIMITS.idleInTransactionMsMax,
       keepAlive: true,
+      // A commit's statements are sent in one flight.
+      pipeline: true,
     })
     made.on('error', (error) => {
       logger.warn({ err: error }, 'the writing connection broke')
@@ -38,19 +41,25 @@ export function createWriterConnection(databaseUrl: string, logger: Logger): Wri
     return made
   }
 
+  async function untilConnected(signal: AbortSignal): Promise<pg.Client> {
+    for (let delayMs: number = LIMITS.retryDelayMsMin; ;) {
+      signal.throwIfAborted()
+      try {
+        client = await connect()
+        return client
+      } catch (error) {
+        logger.warn({ reason: messageOf(error) }, 'Postgres is away, trying again')
+        await sleep(delayMs * (0.5 + Math.random()), undefined, { signal })
+        delayMs = Math.min(delayMs * 2, LIMITS.retryDelayMsMax)
+      }
+    }
+  }
+
   return {
     async get(signal) {
-      for (let delayMs: number = LIMITS.retryDelayMsMin; client === undefined;) {
-        signal.throwIfAborted()
-        try {
-          client = await connect()
-        } catch (error) {
-          logger.warn({ reason: messageOf(error) }, 'Postgres is away, trying again')
-          await sleep(delayMs * (0.5 + Math.random()), undefined, { signal })
-          delayMs = Math.min(delayMs * 2, LIMITS.retryDelayMsMax)
-        }
-      }
-      return client
+      if (client !== undefined) return client
+      connecting ??= untilConnected(signal).finally(() => (connecting = undefined))
+      return await connecting
     },
     discard() {
       const broken = client
