@@ -76,8 +76,8 @@ test('F7, I4: connections terminated at random by the server: counted once', asy
   await startAggregator()
   let terminated = 0
   for (let round = 0; round < 40; round++) {
-    await bed.write(300)
     const before = await bed.tally.position()
+    await bed.write(300)
     const rows = await bed.sql<{ done: boolean }>(
       `select pg_terminate_backend(pid) as done from pg_stat_activity
        where datname = current_database() and application_name like 'countersink-aggregator%'

@@ -254,8 +254,14 @@ begin
       join %1$I.window_deltas d
         on d.partition = s.partition and d.first >= p.floor and d.counter = s.counter
       cross join unnest(d.slots, d.deltas, d.carries) u (slot, delta, carry)
-      left join %1$I.window_pages w on w.counter = d.counter and w.partition = d.partition
-        and w.page = s.slot >> 7 and w.size = z.size and w.start = d.start - d.start %% z.size
+      -- One index look-up a delta, by all five columns: without statistics, in the first minute of
+      -- a database, the planner joined by the first two and filtered (57 s for 19,000 deltas).
+      left join lateral (
+        select next from %1$I.window_pages
+        where counter = d.counter and partition = d.partition and page = s.slot >> 7
+          and size = z.size and start = d.start - d.start %% z.size
+        limit 1
+      ) w on true
       where u.slot = s.slot and d.first >= coalesce(w.next, 0)
     ) parts
     group by counter, key, dims, size, start
