@@ -88,10 +88,8 @@ const MUTANTS: Mutant[] = [
     patches: [
       {
         file: 'postgres/page-writes.ts',
-        from: `set next = u.next, carries = null,
-          totals`,
-        to: `set carries = null,
-          totals`,
+        from: 'set next = excluded.next, totals',
+        to: 'set totals',
       },
     ],
   },

@@ -4,9 +4,9 @@ import type { HashKey } from '@countersink/aggregator/core/keyed-hash'
 import type { PartitionState } from '@countersink/aggregator/core/partition-state'
 import { claimPartitions } from '@countersink/aggregator/postgres/claim'
 import { type CommitTry, tryCommit } from '@countersink/aggregator/postgres/commit'
-import { CopyWriter } from '@countersink/aggregator/postgres/copy-binary'
 import { CounterIds } from '@countersink/aggregator/postgres/counter-ids'
 import { loadPartition } from '@countersink/aggregator/postgres/load'
+import { LogRows } from '@countersink/aggregator/postgres/log-rows'
 import { moveLog } from '@countersink/aggregator/postgres/move-log'
 import { readPages } from '@countersink/aggregator/postgres/page-reads'
 import { PageWrites } from '@countersink/aggregator/postgres/page-writes'
@@ -40,11 +40,7 @@ export type CommitPlan = {
 export class PartitionDriver {
   readonly #options: DriverOptions
   readonly #fold = new BatchFold()
-  readonly #log = {
-    series: new CopyWriter(),
-    commits: new CopyWriter(),
-    deltas: new CopyWriter(),
-  }
+  readonly #log: LogRows
   readonly #pages: PageWrites
   #counterIds: CounterIds
   #token = ''
@@ -53,6 +49,7 @@ export class PartitionDriver {
 
   constructor(options: DriverOptions) {
     this.#options = options
+    this.#log = new LogRows(options.schema)
     this.#pages = new PageWrites(options.schema)
     this.#counterIds = new CounterIds(options.schema)
   }
@@ -90,7 +87,7 @@ export class PartitionDriver {
     const { state } = this
     const counters = new Map(state.counters.list.map(({ name, contract }) => [name, contract]))
     await this.#counterIds.ensure(client, counters)
-    for (const writer of Object.values(this.#log)) writer.begin()
+    this.#log.begin()
     this.#pages.begin()
     const sealed = sealPartition(state, this.#counterIds, this.#log)
     await this.#addPages(state, sealed.next, plan)

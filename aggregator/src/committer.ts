@@ -9,11 +9,11 @@ import { LIMITS } from './limits.ts'
 import type { OwnedPartition } from './owned-partition.ts'
 import type { Ownership } from './ownership.ts'
 import { type CommitPart, type CommitRequest, isRefusal, tryCommit } from './postgres/commit.ts'
-import { CopyWriter } from './postgres/copy-binary.ts'
 import type { CounterIds } from './postgres/counter-ids.ts'
+import { LogRows } from './postgres/log-rows.ts'
 import { readPages } from './postgres/page-reads.ts'
 import { PageWrites } from './postgres/page-writes.ts'
-import { type LogWriters, sealPartition } from './postgres/seal.ts'
+import { sealPartition } from './postgres/seal.ts'
 import { readParts } from './postgres/settle.ts'
 import { markOf } from './record-check.ts'
 import type { WriterConnection } from './writer-connection.ts'
@@ -59,11 +59,7 @@ type InCommit = { owned: OwnedPartition; part: CommitPart }
 /** One commit in flight while the next batch folds: seal, write, confirm, and again. */
 export function createCommitter(options: CommitterOptions): Committer {
   const { schema, ownership, counterIds, connection, logger } = options
-  const log: LogWriters = {
-    series: new CopyWriter(),
-    commits: new CopyWriter(),
-    deltas: new CopyWriter(),
-  }
+  const log = new LogRows(schema)
   const pages = new PageWrites(schema)
   const pace = new CommitPace(ownership, options.liveIntervalMs)
   const abort = new AbortController()
@@ -110,7 +106,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   /** Closes what was folded and writes all rows of the commit, before the transaction begins. */
   async function seal(mode: CommitMode): Promise<InCommit[]> {
     await numberCounters()
-    for (const writer of Object.values(log)) writer.begin()
+    log.begin()
     pages.begin()
     const owned = ownership.loaded().filter(({ state }) => pace.takesPart(state!, mode))
     const work = owned.map((one) => ({ owned: one, part: sealOne(one) }))

@@ -13,12 +13,12 @@ export const LIMITS = {
   livePagesMax: 96,
   /** All dirty pages get their turn within about this many live commits. */
   livePagesTurns: 40,
-  idlePagesMax: 512,
+  idlePagesMax: 2048,
   /** Behind by more than this many records, commits are large and write all pages. */
   behindRecordsMin: 50_000,
   behindEventsPerCommit: 500_000,
   behindCommitIntervalMs: 2000,
-  idleFlushMs: 1000,
+  idleFlushMs: 250,
   beatIntervalMs: 1000,
   retryDelayMsMin: 50,
   retryDelayMsMax: 2000,

@@ -1,8 +1,9 @@
 import { sqlState } from '@countersink/shared/postgres/pool'
 import pg from 'pg'
-import { copyRows } from './copy-rows.ts'
 import type { PageWrites } from './page-writes.ts'
-import type { LogWriters, SealedPartition } from './seal.ts'
+import type { LogRows } from './log-rows.ts'
+import { movedParameters, movedPartitions } from './moved.ts'
+import type { SealedPartition } from './seal.ts'
 
 /** One partition's part in a commit: what was sealed, and what the compare-and-set compares. */
 export type CommitPart = {
@@ -17,7 +18,7 @@ export type CommitPart = {
 export type CommitRequest = {
   schema: string
   parts: readonly CommitPart[]
-  log: LogWriters
+  log: LogRows
   pages: PageWrites
 }
 
@@ -44,14 +45,12 @@ export type CommitTry =
 export async function tryCommit(client: pg.ClientBase, request: CommitRequest): Promise<CommitTry> {
   let fenced: CommitPart[]
   try {
-    await client.query('begin')
-    const moved = await compareAndSet(client, request)
-    fenced = request.parts.filter((part) => !moved.includes(part))
-    if (moved.length === 0) {
+    const moved = await sendAll(client, request)
+    fenced = request.parts.filter(({ sealed }) => !moved.has(sealed.state.partition))
+    if (moved.size === 0) {
       await client.query('rollback')
       return { kind: 'committed', fenced }
     }
-    await writeParts(client, request, moved)
   } catch (error) {
     await client.query('rollback').catch(() => {})
     return { kind: 'rolled-back', error }
@@ -63,6 +62,36 @@ export async function tryCommit(client: pg.ClientBase, request: CommitRequest): 
   } catch (error) {
     return { kind: isAnswer(error) ? 'rolled-back' : 'unsettled', error }
   }
+}
+
+/**
+ * Sends all statements but COMMIT in one flight, without waiting for each answer: on a busy machine
+ * a commit is as long as it has round trips. What follows the compare-and-set asks for itself which
+ * partitions it has moved. Gives those; throws the first error.
+ */
+async function sendAll(client: pg.ClientBase, request: CommitRequest): Promise<Set<number>> {
+  const { schema, parts, log, pages } = request
+  const moved = movedParameters(
+    parts.map(({ sealed, token, revision }) => ({
+      partition: sealed.state.partition,
+      token,
+      revision: revision + 1,
+    })),
+  )
+  const statements = [
+    compareAndSet(request),
+    ...log.statements(moved),
+    ...saveClocks(schema, parts, moved),
+    ...pages.statements(moved),
+    ...saveRejects(schema, parts, moved),
+  ]
+  const begun = client.query('begin')
+  const answers = statements.map((statement) => client.query<{ partition: number }>(statement))
+  const settled = await Promise.allSettled([begun, ...answers])
+  const failed = settled.find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
+  const { rows } = await answers[0]!
+  return new Set(rows.map(({ partition }) => partition))
 }
 
 /**
@@ -81,32 +110,10 @@ export function isRefusal(error: unknown): boolean {
   return /^(21|22|23|42)/.test(sqlState(error) ?? '')
 }
 
-async function writeParts(
-  client: pg.ClientBase,
-  { schema, log, pages }: CommitRequest,
-  parts: readonly CommitPart[],
-): Promise<void> {
-  const rows = parts.map(({ sealed }) => sealed.rows)
-  const series = rows.map((row) => row.series)
-  await copyRows(client, `${schema}.series (${SERIES_COLUMNS})`, log.series, series)
-  const commits = rows.map((row) => row.commits)
-  await copyRows(client, `${schema}.commits (${COMMIT_COLUMNS})`, log.commits, commits)
-  const deltas = rows.map((row) => row.deltas)
-  await copyRows(client, `${schema}.window_deltas (${DELTA_COLUMNS})`, log.deltas, deltas)
-  await saveClocks(client, schema, parts)
-  await pages.execute(client, new Set(parts.map(({ sealed }) => sealed.state.partition)))
-  await saveRejects(client, schema, parts)
-}
-
-const SERIES_COLUMNS = 'counter, partition, slot, key, dims'
-const COMMIT_COLUMNS =
-  'partition, first, next, read, applied, duplicate, conflict, late, invalid, clocks, ids, outcomes'
-const DELTA_COLUMNS = 'partition, first, counter, start, slots, deltas, carries'
-
-async function compareAndSet(client: pg.ClientBase, request: CommitRequest): Promise<CommitPart[]> {
+function compareAndSet(request: CommitRequest): pg.QueryConfig {
   const { parts } = request
   const of = <T>(pick: (part: CommitPart) => T): T[] => parts.map(pick)
-  const { rows } = await client.query<{ partition: number }>({
+  return {
     name: `compare-and-set-${request.schema}`,
     text: `update ${request.schema}.partitions p
       set next = u.next, floor = u.floor, ids_floor = u.ids_floor, revision = p.revision + 1,
@@ -142,48 +149,53 @@ async function compareAndSet(client: pg.ClientBase, request: CommitRequest): Pro
       of(({ sealed }) => sealed.counts.invalid),
       of(({ sealed }) => sealed.counts.misrouted),
     ],
-  })
-  const moved = new Set(rows.map(({ partition }) => partition))
-  return parts.filter(({ sealed }) => moved.has(sealed.state.partition))
+  }
 }
 
-async function saveClocks(
-  client: pg.ClientBase,
+function saveClocks(
   schema: string,
   parts: readonly CommitPart[],
-): Promise<void> {
+  moved: readonly unknown[],
+): pg.QueryConfig[] {
   const clocks = parts.flatMap(({ sealed }) =>
     sealed.clocks.map((clock) => ({ partition: sealed.state.partition, ...clock })),
   )
-  if (clocks.length === 0) return
-  await client.query({
+  if (clocks.length === 0) return []
+  const statement = {
     name: `save-clocks-${schema}`,
-    text: `insert into ${schema}.partition_counters as c (partition, counter, ordinal, clock)
-      select * from unnest($1::int[], $2::int[], $3::int[], $4::bigint[])
+    text: `with ${movedPartitions(schema)}
+      insert into ${schema}.partition_counters as c (partition, counter, ordinal, clock)
+      select u.* from unnest($4::int[], $5::int[], $6::int[], $7::bigint[])
+        u (partition, counter, ordinal, clock) join moved using (partition)
       on conflict (partition, counter) do update set clock = excluded.clock`,
     values: [
+      ...moved,
       clocks.map(({ partition }) => partition),
       clocks.map(({ counter }) => counter),
       clocks.map(({ ordinal }) => ordinal),
       clocks.map(({ clock }) => clock),
     ],
-  })
+  }
+  return [statement]
 }
 
-async function saveRejects(
-  client: pg.ClientBase,
+function saveRejects(
   schema: string,
   parts: readonly CommitPart[],
-): Promise<void> {
+  moved: readonly unknown[],
+): pg.QueryConfig[] {
   const rejects = parts.flatMap(({ sealed }) =>
     sealed.rejects.map((reject) => ({ partition: sealed.state.partition, ...reject })),
   )
-  if (rejects.length === 0) return
-  await client.query(
-    `insert into ${schema}.rejects (partition, "offset", index, outcome, reason, value)
-     select * from unnest($1::int[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::bytea[])
-     on conflict do nothing`,
-    [
+  if (rejects.length === 0) return []
+  const statement = {
+    text: `with ${movedPartitions(schema)}
+      insert into ${schema}.rejects (partition, "offset", index, outcome, reason, value)
+      select u.* from unnest($4::int[], $5::bigint[], $6::int[], $7::text[], $8::text[], $9::bytea[])
+        u (partition, "offset", index, outcome, reason, value) join moved using (partition)
+      on conflict do nothing`,
+    values: [
+      ...moved,
       rejects.map(({ partition }) => partition),
       rejects.map(({ offset }) => offset),
       rejects.map(({ index }) => index),
@@ -191,5 +203,6 @@ async function saveRejects(
       rejects.map(({ reason }) => reason),
       rejects.map(({ value }) => value),
     ],
-  )
+  }
+  return [statement]
 }

@@ -1,0 +1,171 @@
+import type pg from 'pg'
+import { int8ArrayParameter } from './binary-arrays.ts'
+import { movedPartitions } from './moved.ts'
+import { SumColumns } from './sum-columns.ts'
+
+export type CommitRow = {
+  partition: number
+  first: number
+  next: number
+  read: number
+  applied: number
+  duplicate: number
+  conflict: number
+  late: number
+  invalid: number
+  /** Pairs of a counter's number and its clock. */
+  clocks: readonly number[]
+  ids: Buffer
+  outcomes: Buffer
+}
+
+export type DeltaRow = { partition: number; first: number; counter: number; start: number }
+
+export type SeriesRow = {
+  counter: number
+  partition: number
+  slot: number
+  key: string
+  /** JSON */
+  dims: string
+}
+
+/**
+ * The log's part of a commit as the parameters of three statements, set-based: new series, commit
+ * rows, per-window deltas. They can be sent again as they are.
+ */
+export class LogRows {
+  readonly #schema: string
+  readonly sums = new SumColumns()
+  #series: SeriesRow[] = []
+  #commits: CommitRow[] = []
+  #deltas: DeltaRow[] = []
+
+  constructor(schema: string) {
+    this.#schema = schema
+  }
+
+  begin(): void {
+    this.#series = []
+    this.#commits = []
+    this.#deltas = []
+    this.sums.begin()
+  }
+
+  addSeries(row: SeriesRow): void {
+    this.#series.push(row)
+  }
+
+  addCommit(row: CommitRow): void {
+    this.#commits.push(row)
+  }
+
+  /** Closes a row of deltas whose sums have been added to `sums`. */
+  addDeltas(row: DeltaRow): void {
+    this.#deltas.push(row)
+    this.sums.row()
+  }
+
+  /** The statements, to be run in this order; those without rows are left out. */
+  statements(moved: readonly unknown[]): pg.QueryConfig[] {
+    const statements: pg.QueryConfig[] = []
+    if (this.#series.length > 0) statements.push(this.#insertSeries(moved))
+    if (this.#commits.length > 0) statements.push(this.#insertCommits(moved))
+    if (this.#deltas.length > 0) statements.push(this.#insertDeltas(moved))
+    return statements
+  }
+
+  #insertSeries(moved: readonly unknown[]): pg.QueryConfig {
+    const s = this.#schema
+    const rows = this.#series
+    return {
+      name: `insert-series-${s}`,
+      text: `with ${movedPartitions(s)}
+        insert into ${s}.series (counter, partition, slot, key, dims)
+        select u.* from unnest($4::int[], $5::int[], $6::int[], $7::text[], $8::jsonb[])
+          u (counter, partition, slot, key, dims) join moved using (partition)`,
+      values: [
+        ...moved,
+        rows.map(({ counter }) => counter),
+        rows.map(({ partition }) => partition),
+        rows.map(({ slot }) => slot),
+        rows.map(({ key }) => key),
+        rows.map(({ dims }) => dims),
+      ],
+    }
+  }
+
+  #insertCommits(moved: readonly unknown[]): pg.QueryConfig {
+    const s = this.#schema
+    const rows = this.#commits
+    const of = <T>(pick: (row: CommitRow) => T): T[] => rows.map(pick)
+    const clocks = Float64Array.from(rows.flatMap((row) => row.clocks))
+    return {
+      name: `insert-commits-${s}`,
+      text: `with ${movedPartitions(s)}
+        insert into ${s}.commits (partition, first, next, read, applied, duplicate, conflict, late,
+          invalid, clocks, ids, outcomes)
+        select u.partition, u.first, u.next, u.read, u.applied, u.duplicate, u.conflict, u.late,
+          u.invalid, ($16::bigint[])[u.clocks_end - u.clocks_count + 1 : u.clocks_end],
+          substring($17::bytea from u.ids_end - u.ids_count + 1 for u.ids_count),
+          substring($18::bytea from u.outcomes_end - u.outcomes_count + 1 for u.outcomes_count)
+        from unnest($4::int[], $5::bigint[], $6::bigint[], $7::int[], $8::int[], $9::int[],
+          $10::int[], $11::int[], $12::int[], $13::int[], $14::int[], $15::int[], $19::int[],
+          $20::int[], $21::int[])
+          u (partition, first, next, read, applied, duplicate, conflict, late, invalid, clocks_count,
+            ids_count, outcomes_count, clocks_end, ids_end, outcomes_end)
+        join moved using (partition)`,
+      values: [
+        ...moved,
+        of(({ partition }) => partition),
+        of(({ first }) => first),
+        of(({ next }) => next),
+        of(({ read }) => read),
+        of(({ applied }) => applied),
+        of(({ duplicate }) => duplicate),
+        of(({ conflict }) => conflict),
+        of(({ late }) => late),
+        of(({ invalid }) => invalid),
+        of((row) => row.clocks.length),
+        of(({ ids }) => ids.length),
+        of(({ outcomes }) => outcomes.length),
+        int8ArrayParameter(clocks),
+        Buffer.concat(of(({ ids }) => ids)),
+        Buffer.concat(of(({ outcomes }) => outcomes)),
+        endsOf(of((row) => row.clocks.length)),
+        endsOf(of(({ ids }) => ids.length)),
+        endsOf(of(({ outcomes }) => outcomes.length)),
+      ],
+    }
+  }
+
+  #insertDeltas(moved: readonly unknown[]): pg.QueryConfig {
+    const s = this.#schema
+    const rows = this.#deltas
+    return {
+      name: `insert-deltas-${s}`,
+      text: `with ${movedPartitions(s)}
+        insert into ${s}.window_deltas (partition, first, counter, start, slots, deltas, carries)
+        select u.partition, u.first, u.counter, u.start, ($11::int[])[u.lo : u.hi],
+          ($12::bigint[])[u.lo : u.hi], case when u.wide then ($13::bigint[])[u.lo : u.hi] end
+        from unnest($4::int[], $5::bigint[], $6::int[], $7::bigint[], $8::int[], $9::int[],
+          $10::bool[]) u (partition, first, counter, start, lo, hi, wide)
+        join moved using (partition)`,
+      values: [
+        ...moved,
+        rows.map(({ partition }) => partition),
+        rows.map(({ first }) => first),
+        rows.map(({ counter }) => counter),
+        rows.map(({ start }) => start),
+        ...this.sums.bounds(),
+        ...this.sums.columns(),
+      ],
+    }
+  }
+}
+
+/** Where each of the parts ends when they stand one behind the other. */
+function endsOf(lengths: readonly number[]): number[] {
+  let end = 0
+  return lengths.map((length) => (end += length))
+}
