@@ -1,7 +1,9 @@
 const CHUNK_IDS = 64
 const SLAB_IDS = 4096
 const SLAB_SHIFT = 12
-const CHUNKS_PER_SLAB = SLAB_IDS / CHUNK_IDS
+/** The first slabs grow in steps, so that few ids take little: one of them may be half empty. */
+const SLABS_GROWN_MAX = 16
+const SLAB_IDS_STEP = 256
 export const ID_WORDS = 4
 
 /** Index words: 6 bits of the hash as a tag, 26 bits of entry number + 1; 0 is empty. */
@@ -43,6 +45,8 @@ export type IdBucket = {
  */
 export class IdMemory {
   #slabs: Int32Array[] = []
+  /** Ids that the slabs have room for. */
+  #slabIds = 0
   #freeChunks: number[] = []
   #chunksDealt = 0
   #index = new Int32Array(INDEX_INITIAL)
@@ -56,7 +60,7 @@ export class IdMemory {
 
   /** Bytes allocated for ids: slabs and index. */
   get byteLength(): number {
-    return this.#slabs.length * SLAB_IDS * ID_WORDS * 4 + this.#index.byteLength
+    return this.#slabIds * ID_WORDS * 4 + this.#index.byteLength
   }
 
   *buckets(): Generator<IdBucket> {
@@ -178,10 +182,18 @@ export class IdMemory {
     if (this.#chunksDealt * CHUNK_IDS >= IDS_PER_PARTITION_MAX - CHUNK_IDS) {
       throw new RangeError(`more than ${IDS_PER_PARTITION_MAX} ids in one partition's lateness`)
     }
-    if (this.#chunksDealt % CHUNKS_PER_SLAB === 0) {
-      this.#slabs.push(new Int32Array(SLAB_IDS * ID_WORDS))
-    }
+    if (this.#chunksDealt * CHUNK_IDS === this.#slabIds) this.#growSlabs()
     return this.#chunksDealt++
+  }
+
+  #growSlabs(): void {
+    const used = this.#slabIds % SLAB_IDS
+    const step = this.#slabs.length > SLABS_GROWN_MAX ? SLAB_IDS : SLAB_IDS_STEP
+    const ids = Math.min(SLAB_IDS, used + step)
+    const slab = new Int32Array(ids * ID_WORDS)
+    if (used > 0) slab.set(this.#slabs.pop()!)
+    this.#slabs.push(slab)
+    this.#slabIds += ids - used
   }
 
   #drop(bucket: IdBucket): void {

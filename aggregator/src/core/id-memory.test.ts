@@ -1,0 +1,133 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type IdBucket, ID_WORDS, IdMemory, NEW, OTHER_PAYLOAD, SAME } from './id-memory.ts'
+
+/** An id that is told by its number; few distinct words, so that places in the index collide. */
+function idOf(n: number, payload: number): Int32Array {
+  return Int32Array.of(n % 7, n % 3, n, payload)
+}
+
+/** Spread as a good hash would spread it. */
+function hashed(n: number): Int32Array {
+  const mix = (salt: number): number => {
+    let h = Math.imul(n + salt, 0x9e3779b1)
+    h = Math.imul(h ^ (h >>> 15), 0x85ebca6b)
+    return h ^ (h >>> 13)
+  }
+  return Int32Array.of(mix(1), mix(2), n, 0)
+}
+
+type Step =
+  | { kind: 'add'; id: number; payload: number; counter: number; end: number }
+  | { kind: 'expire'; counter: number; time: number }
+
+const counter = fc.integer({ min: 0, max: 2 })
+const time = fc.integer({ min: 0, max: 6 })
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 40,
+      arbitrary: fc.record({
+        kind: fc.constant('add' as const),
+        id: fc.integer({ min: 0, max: 400 }),
+        payload: fc.integer({ min: 0, max: 1 }),
+        counter,
+        end: time,
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('expire' as const), counter, time }) },
+  ),
+  { maxLength: 1500 },
+)
+
+test('I5: knows what a map knows, whatever is remembered and forgotten', () => {
+  fc.assert(
+    fc.property(steps, (all) => {
+      const memory = new IdMemory()
+      const model = new Map<number, { payload: number; counter: number; end: number }>()
+      for (const step of all) {
+        if (step.kind === 'expire') {
+          memory.expire(step.counter, step.time)
+          for (const [id, known] of model) {
+            if (known.counter === step.counter && known.end <= step.time) model.delete(id)
+          }
+          continue
+        }
+        const words = idOf(step.id, step.payload)
+        const known = model.get(step.id)
+        const expected =
+          known === undefined ? NEW : known.payload === step.payload ? SAME : OTHER_PAYLOAD
+        expect(memory.find(words, 0)).toBe(expected)
+        if (expected !== NEW) continue
+        memory.insert(memory.bucket(step.counter, step.end, 0), words, 0)
+        model.set(step.id, step)
+      }
+      expect(memory.size).toBe(model.size)
+      for (let id = 0; id <= 400; id++) {
+        const known = model.get(id)
+        expect(memory.find(idOf(id, known?.payload ?? 0), 0)).toBe(known ? SAME : NEW)
+      }
+      for (const one of [0, 1, 2]) {
+        const ends = [...model.values()].filter((known) => known.counter === one)
+        expect(memory.firstEnd(one)).toBe(Math.min(...ends.map(({ end }) => end), Infinity))
+      }
+    }),
+    { numRuns: 200 },
+  )
+})
+
+/** The sizes at which something grows lie close together: every one of these is looked at. */
+test('an id takes at most 24 bytes from 10,000 ids on, growth included', () => {
+  const memory = new IdMemory()
+  const [before, after] = [memory.bucket(0, 1, 0), memory.bucket(0, 2, 0)]
+  let most = 0
+  for (let n = 0; n < 400_000; n++) {
+    memory.insert(n % 3 === 0 ? before : after, hashed(n), 0)
+    if (n >= 10_000 && n % 16 === 0) most = Math.max(most, memory.byteLength / memory.size)
+  }
+  expect(most).toBeLessThanOrEqual(24)
+})
+
+test('what expired makes room for what comes: memory stays flat under a moving clock', () => {
+  const memory = new IdMemory()
+  const sizes: number[] = []
+  for (let end = 1; end <= 40; end++) {
+    const bucket = memory.bucket(0, end, 0)
+    for (let i = 0; i < 5000; i++) memory.insert(bucket, hashed(end * 5000 + i), 0)
+    memory.expire(0, end - 8)
+    sizes.push(memory.byteLength)
+  }
+  expect(memory.size).toBe(8 * 5000)
+  const [first, second] = [Math.max(...sizes.slice(0, 20)), Math.max(...sizes.slice(20))]
+  expect(second / first).toBeLessThan(1.02)
+  for (let i = 0; i < 5000; i++) {
+    expect(memory.find(hashed(32 * 5000 + i), 0)).toBe(NEW)
+    expect(memory.find(hashed(33 * 5000 + i), 0)).toBe(SAME)
+  }
+})
+
+test('a bucket is copied out in the order of insertion, from any place on', () => {
+  const memory = new IdMemory()
+  const [one, other] = [memory.bucket(3, 10, 0), memory.bucket(3, 20, 0)]
+  const inserted: number[] = []
+  for (let n = 0; n < 1000; n++) {
+    memory.insert(n % 2 === 0 ? one : other, hashed(n), 0)
+    if (n % 2 === 0) inserted.push(n)
+  }
+  for (const from of [0, 1, 63, 64, 65, 499, 500]) {
+    const bytes = new Uint8Array((one.count - from) * ID_WORDS * 4)
+    expect(memory.copyIds(one, from, bytes, 0)).toBe(bytes.length)
+    const words = new Int32Array(bytes.buffer)
+    const copied = Array.from({ length: one.count - from }, (_, i) => words[i * ID_WORDS + 2])
+    expect(copied).toEqual(inserted.slice(from))
+  }
+})
+
+test('a bucket keeps the least of the offsets it was asked for with', () => {
+  const memory = new IdMemory()
+  const bucket: IdBucket = memory.bucket(0, 8, 500)
+  expect(memory.bucket(0, 8, 20)).toBe(bucket)
+  expect(memory.bucket(0, 8, 700)).toBe(bucket)
+  expect(bucket.firstOffset).toBe(20)
+  expect(memory.bucket(1, 8, 30)).not.toBe(bucket)
+})
