@@ -4,7 +4,7 @@ import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { fetchedFrom } from './log-batches.ts'
+import { fetchedFrom, storedBatch } from './log-batches.ts'
 import { cases, type LogBatch, type Step, VERSIONS } from './log-cases.ts'
 import { play, SECRET } from './partition-play.ts'
 import { snapshotOf } from './state-snapshot.ts'
@@ -92,3 +92,35 @@ test('I5: ids from before and after a log was made again outlive two crashes in 
   for (const step of [fold, commit, crash, fold, commit, crash]) await one.take(step, false)
   await one.finish()
 })
+
+test('rejects are a sample: at most 10,000 of a partition, the newest, whatever is rejected', async () => {
+  const one = await play(client, { log: [garbage(1)], steps: [], changing: false })
+  const { partition, driver } = one
+  let offset = 1
+  for (let commit = 0; commit < 130; commit++) {
+    const stored = await storedBatch(
+      Array.from({ length: 120 }, () => GARBAGE),
+      offset,
+    )
+    driver.fold([stored], offset)
+    await driver.commit({ picks: [], cachedMax: 10, fails: commit % 50 === 49 })
+    if (commit === 60) await driver.claim(VERSIONS[0]!)
+    offset = stored.nextOffset
+    expect(await rejectsOf(partition)).toMatchObject({ few: true, newest: String(offset - 21) })
+  }
+})
+
+const GARBAGE = { value: Buffer.from('no JSON'), appendTimeMs: 0 }
+
+function garbage(count: number): LogBatch {
+  return { appendTimeMs: 0, items: Array.from({ length: count }, () => 'garbage' as const) }
+}
+
+async function rejectsOf(partition: number) {
+  const { rows } = await client.query(
+    `select count(*) <= 10000 as few, max("offset") as newest
+     from countersink_1.rejects where partition = $1`,
+    [partition],
+  )
+  return rows[0] as unknown
+}

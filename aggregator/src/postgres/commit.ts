@@ -3,6 +3,7 @@ import pg from 'pg'
 import type { PageWrites } from './page-writes.ts'
 import type { LogRows } from './log-rows.ts'
 import { movedParameters, movedPartitions } from './moved.ts'
+import { pruneRejects } from './prune-rejects.ts'
 import type { SealedPartition } from './seal.ts'
 
 /** One partition's part in a commit: what was sealed, and what the compare-and-set compares. */
@@ -84,6 +85,7 @@ async function sendAll(client: pg.ClientBase, request: CommitRequest): Promise<S
     ...saveClocks(schema, parts, moved),
     ...pages.statements(moved),
     ...saveRejects(schema, parts, moved),
+    ...pruneRejects(schema, parts),
   ]
   const begun = client.query('begin')
   const answers = statements.map((statement) => client.query<{ partition: number }>(statement))
