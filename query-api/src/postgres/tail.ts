@@ -38,6 +38,18 @@ export type Tail = {
   stillForMs(): number
 }
 
+/**
+ * A statement that runs a hundred times a second must not be planned each time. But it is planned
+ * when its tables are still empty, and that plan would read them whole for ever (9.4 ms a poll
+ * after half a minute at 20,000 events/s, and growing, against 0.3): it may only go by index.
+ */
+const POLL_PLANS = [
+  'jit=off',
+  'plan_cache_mode=force_generic_plan',
+  'enable_seqscan=off',
+  'enable_hashjoin=off',
+  'enable_mergejoin=off',
+]
 const QUERY_TIMEOUT_MS = 5_000
 const STILL_ACTIVE_MS = 1_000
 const POLL_INTERVAL_GROWTH = 1.2
@@ -71,8 +83,7 @@ export function createTail(options: TailOptions): Tail {
       const client = new pg.Client({
         connectionString: options.databaseUrl,
         application_name: 'countersink-query-api tail',
-        // Plans of a statement that runs a hundred times a second must not be made each time.
-        options: '-c jit=off -c plan_cache_mode=force_generic_plan',
+        options: POLL_PLANS.map((setting) => `-c ${setting}`).join(' '),
         connectionTimeoutMillis: QUERY_TIMEOUT_MS,
         query_timeout: QUERY_TIMEOUT_MS,
         statement_timeout: QUERY_TIMEOUT_MS,
