@@ -145,9 +145,9 @@ function watch(
         read(batch)
         await over.onBatch?.(batch)
       },
-      async onOutOfRange(partition, offset) {
+      async onOutOfRange(partition, offset, why) {
         events.push(`out of range ${partition}@${offset}`)
-        await over.onOutOfRange?.(partition, offset)
+        await over.onOutOfRange?.(partition, offset, why)
       },
     },
   })

@@ -106,7 +106,8 @@ export async function createAggregator(
       onAssigned: async (added) => await keeper.assigned(added),
       onRevoked: (partitions) => keeper.revoked(partitions),
       onBatch: async (batch) => await intake.take(batch),
-      onOutOfRange: async (partition, offset) => await intake.outOfRange(partition, offset),
+      onOutOfRange: async (partition, offset, why) =>
+        await intake.outOfRange(partition, offset, why),
     },
   })
   const keeper = createKeeper({ schema, pool, ownership, committer, consumer, logger, onFatal })

@@ -1,4 +1,5 @@
 import { messageOf } from '@countersink/shared/errors'
+import type { OutOfRange } from '@countersink/shared/kafka/consumer'
 import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
 import type { Logger } from '@countersink/shared/log'
 import type { Committer } from './committer.ts'
@@ -18,7 +19,7 @@ export type IntakeOptions = {
 export type Intake = {
   /** Folds what was fetched; waits first while there is no room for more. */
   take(batch: FetchedBatch): Promise<void>
-  outOfRange(partition: number, offset: number): Promise<void>
+  outOfRange(partition: number, offset: number, why: OutOfRange): Promise<void>
 }
 
 /** The way from fetched batches into the fold, with every check that must hold before. */
@@ -84,13 +85,15 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
 
   return {
     take,
-    async outOfRange(partition, offset) {
+    async outOfRange(partition, offset, why) {
       const owned = ownership.get(partition)
       if (owned === undefined || owned.dropped) return
       await owned.ready
       await ownership.halt(
         owned,
-        `the log does not hold offset ${offset}: retention has passed it, or the topic was made again`,
+        why === 'other-topic'
+          ? `the topic was made again: offset ${offset} of it is not the one that follows`
+          : `the log does not hold offset ${offset}: retention has passed it, or the topic was made again`,
       )
     },
   }

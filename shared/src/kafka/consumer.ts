@@ -11,9 +11,10 @@ import {
   movePartition,
   type PartitionState,
 } from './partition-state.ts'
-import { createReader } from './reader.ts'
+import { createReader, type OutOfRange } from './reader.ts'
 
 export type { FetchedBatch, RecordBatch } from './fetched-batch.ts'
+export type { OutOfRange } from './reader.ts'
 
 /** How long quiesce() and stop() wait for onBatch calls that are still running. */
 const quiesceTimeoutMs = 10_000
@@ -33,8 +34,11 @@ export type ConsumerHooks = {
    * stops until resume(partition, offset).
    */
   onBatch(batch: FetchedBatch): Promise<void>
-  /** The log does not hold `offset` (any more): the partition stops until resume(p, offset). */
-  onOutOfRange(partition: number, offset: number): Promise<void>
+  /**
+   * The log does not hold `offset` (any more), or the topic is another one of the same name: the
+   * partition stops until resume(p, offset).
+   */
+  onOutOfRange(partition: number, offset: number, why: OutOfRange): Promise<void>
 }
 
 export type ConsumerOptions = {
@@ -109,10 +113,10 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     states: () => states.values(),
     current,
     onReady: (state) => delivery.offer(state),
-    onOutOfRange(state, offset) {
+    onOutOfRange(state, offset, why) {
       const { partition } = state
-      logger.error({ topic, partition, offset }, 'the log does not hold the offset to read next')
-      hooks.onOutOfRange(partition, offset).catch((error: unknown) => {
+      logger.error({ topic, partition, offset, why }, 'the offset to read next is not in the log')
+      hooks.onOutOfRange(partition, offset, why).catch((error: unknown) => {
         logger.error({ topic, partition, reason: messageOf(error) }, 'onOutOfRange failed')
       })
     },

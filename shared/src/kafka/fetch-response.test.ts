@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { decodeFetchResponse, int64At } from './fetch-response.ts'
+import { decodeFetchResponse } from './fetch-response.ts'
+import { int64At } from './flexible-reader.ts'
 
 function int16(value: number): Buffer {
   const bytes = Buffer.alloc(2)
@@ -20,12 +21,15 @@ function int64(value: number): Buffer {
 }
 
 const records = Buffer.from('records')
+const none = Buffer.from([0])
+const topicId = Buffer.alloc(16, 7)
 const response = Buffer.concat([
-  ...[int32(7), int16(0), int32(0), int32(1)],
-  ...[int16(6), Buffer.from('counts'), int32(2)],
+  ...[none, int32(7), int16(0), int32(0), Buffer.from([2]), topicId, Buffer.from([3])],
   ...[int32(3), int16(0), int64(2 ** 40), int64(2 ** 40 - 1), int64(5)],
-  ...[int32(1), int64(4_000_000_001), int64(9), int32(-1), int32(records.length), records],
-  ...[int32(4), int16(1), int64(-1), int64(-1), int64(-1), int32(-1), int32(-1), int32(-1)],
+  ...[Buffer.from([2]), int64(4_000_000_001), int64(9), none, int32(-1)],
+  ...[Buffer.from([records.length + 1]), records, none],
+  ...[int32(4), int16(1), int64(-1), int64(-1), int64(-1), none, int32(-1), none, none],
+  ...[none, none],
 ])
 
 test('a response gives the numbers of each partition and a view of its records', () => {

@@ -1,47 +1,36 @@
-import fetchRequests from 'kafkajs/src/protocol/requests/fetch/index.js'
 import type { ClusterClient } from './cluster-client.ts'
 import { CountersinkError } from '../errors.ts'
-import { decodeFetchResponse, fetchApiVersion, type FetchResponse } from './fetch-response.ts'
-
-export type FetchTarget = { readonly partition: number; readonly offset: number }
-
-export type FetchLimits = {
-  readonly maxWaitMs: number
-  readonly maxBytes: number
-  readonly maxBytesPerPartition: number
-}
+import {
+  encodeFetchRequest,
+  fetchApiKey,
+  fetchApiVersion,
+  type FetchLimits,
+  type FetchTarget,
+} from './fetch-request.ts'
+import { decodeFetchResponse, type FetchResponse } from './fetch-response.ts'
 
 /** Longer than any honest answer takes: the broker itself answers within maxWaitMs. */
 const fetchTimeoutMs = 10_000
-const READ_COMMITTED = 1
-const FETCH_API_KEY = 1
 
 /** One fetch of committed data from the broker `nodeId`; cuts the connection when it fails. */
 export async function fetchFrom(
   client: ClusterClient,
   nodeId: number,
-  topic: string,
   targets: readonly FetchTarget[],
   limits: FetchLimits,
 ): Promise<FetchResponse> {
   const broker = await client.broker(nodeId)
-  const supported = broker.versions?.[FETCH_API_KEY]?.maxVersion ?? fetchApiVersion
+  const supported = broker.versions?.[fetchApiKey]?.maxVersion ?? fetchApiVersion
   if (supported < fetchApiVersion) {
-    throw new CountersinkError('KAFKA_REFUSED', 'the broker is older than Kafka 2.3')
+    throw new CountersinkError('KAFKA_REFUSED', 'the broker is older than Kafka 3.1')
   }
-  const partitions = targets.map(({ partition, offset }) => ({
-    partition,
-    fetchOffset: String(offset),
-    maxBytes: limits.maxBytesPerPartition,
-  }))
-  const { request } = fetchRequests.protocol({ version: fetchApiVersion })({
-    isolationLevel: READ_COMMITTED,
-    maxWaitTime: limits.maxWaitMs,
-    minBytes: 1,
-    maxBytes: limits.maxBytes,
-    rackId: '',
-    topics: [{ topic, partitions }],
-  })
+  const bytes = encodeFetchRequest(targets, limits)
+  const request = {
+    apiKey: fetchApiKey,
+    apiVersion: fetchApiVersion,
+    apiName: 'Fetch',
+    encode: () => Promise.resolve({ buf: bytes, buffer: bytes }),
+  }
   const response = {
     decode: (payload: Buffer) => Promise.resolve(decodeFetchResponse(payload)),
     parse: (decoded: unknown) => Promise.resolve(decoded),

@@ -1,4 +1,5 @@
 import type { BrokerHandle } from 'kafkajs/internals'
+import { createFlexibleReader, type FlexibleReader } from './flexible-reader.ts'
 
 /*
  * Metadata, version 10 (Kafka 2.8 and later), for the topic ids, of which kafkajs' version 6 knows
@@ -96,56 +97,4 @@ function readPartition(reader: FlexibleReader): {
   for (let list = 0; list < 3; list++) reader.list(() => reader.int32())
   reader.tags()
   return { partition, leader, errorCode }
-}
-
-type FlexibleReader = {
-  int16(): number
-  int32(): number
-  bytes(length: number): Buffer
-  string(): string
-  list<T>(read: () => T): T[]
-  tags(): void
-}
-
-function createFlexibleReader(payload: Buffer): FlexibleReader {
-  let position = 0
-
-  function take(length: number): number {
-    const start = position
-    position += length
-    if (position > payload.length) throw new RangeError('a response is cut short')
-    return start
-  }
-
-  function unsignedVarint(): number {
-    let value = 0
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = payload.readUInt8(take(1))
-      value += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) return value
-    }
-    throw new RangeError('a length in a response is malformed')
-  }
-
-  const reader: FlexibleReader = {
-    int16: () => payload.readInt16BE(take(2)),
-    int32: () => payload.readInt32BE(take(4)),
-    bytes: (length) => payload.subarray(take(length), position),
-    string() {
-      const length = Math.max(unsignedVarint() - 1, 0)
-      return payload.toString('utf8', take(length), position)
-    },
-    list(read) {
-      const count = Math.max(unsignedVarint() - 1, 0)
-      if (count > payload.length) throw new RangeError('a list in a response is cut short')
-      return Array.from({ length: count }, read)
-    },
-    tags() {
-      for (let left = unsignedVarint(); left > 0; left--) {
-        unsignedVarint()
-        take(unsignedVarint())
-      }
-    },
-  }
-  return reader
 }

@@ -8,6 +8,10 @@ export type PartitionState = {
   readonly partition: number
   /** The next offset to fetch; undefined until a start offset is known. */
   position: number | undefined
+  /** Of the topic that `position` is a place in; undefined until the first fetch from there. */
+  topicId: string | undefined
+  /** Something has been read at this place, so another topic of the same name is not this log. */
+  hasRead: boolean
   /** Grows when the position is moved by hand: fetches from before are void. */
   epoch: number
   paused: boolean
@@ -31,6 +35,8 @@ export function createPartitionState(partition: number): PartitionState {
   return {
     partition,
     position: undefined,
+    topicId: undefined,
+    hasRead: false,
     epoch: 0,
     paused: false,
     stopped: false,
@@ -48,6 +54,8 @@ export function createPartitionState(partition: number): PartitionState {
 /** Moves the partition by hand; `ready` data are dropped. */
 export function movePartition(state: PartitionState, position: number): void {
   state.position = position
+  state.topicId = undefined
+  state.hasRead = false
   state.epoch++
   state.ready = undefined
   state.cutAtStart = false

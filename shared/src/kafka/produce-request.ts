@@ -1,4 +1,4 @@
-import { int64At } from './fetch-response.ts'
+import { int64At } from './flexible-reader.ts'
 
 /*
  * Produce, version 7 (Kafka 2.1 and later):

@@ -4,8 +4,10 @@ import type { Logger } from '../log.ts'
 import { backoffMs } from './backoff.ts'
 import { createClusterClient, type ClusterClient } from './cluster-client.ts'
 import type { CorruptBatch, FetchedBatch, RecordBatch } from './fetched-batch.ts'
-import { fetchFrom, type FetchLimits } from './fetcher.ts'
+import { fetchFrom } from './fetcher.ts'
+import type { FetchLimits } from './fetch-request.ts'
 import type { FetchedPartition, FetchResponse } from './fetch-response.ts'
+import { readTopicMetadata } from './metadata-request.ts'
 import { wantsData, type PartitionState } from './partition-state.ts'
 import {
   decodeRecordSet,
@@ -28,6 +30,8 @@ const idleCheckMs = 1_000
 
 const OFFSET_OUT_OF_RANGE = 1
 const CORRUPT_MESSAGE = 2
+const UNKNOWN_TOPIC_ID = 100
+const INCONSISTENT_TOPIC_ID = 103
 
 export type ReaderOptions = FetchLimits & {
   readonly brokers: readonly string[]
@@ -38,7 +42,7 @@ export type ReaderOptions = FetchLimits & {
   current(partition: number): PartitionState | undefined
   /** `state.ready` has been set. */
   onReady(state: PartitionState): void
-  onOutOfRange(state: PartitionState, offset: number): void
+  onOutOfRange(state: PartitionState, offset: number, why: OutOfRange): void
   /** Called after each look at the metadata. */
   onPartitionCount(count: number): void
 }
@@ -56,10 +60,14 @@ export type Reader = {
   stop(): Promise<void>
 }
 
+/** The log has not got the offset (any more), or is another one under the same name. */
+export type OutOfRange = 'out-of-range' | 'other-topic'
+
 type Target = {
   readonly state: PartitionState
   readonly partition: number
   readonly offset: number
+  readonly topicId: string
   readonly epoch: number
   /** First in the request: the broker gives it a whole batch, however large. */
   readonly first: boolean
@@ -74,6 +82,8 @@ export function createReader(options: ReaderOptions): Reader {
   const stopping = new AbortController()
   let client: ClusterClient = createClusterClient(options)
   let leaders = new Map<number, number>()
+  /** Of the topic that has our name now. */
+  let topicId: string | undefined
   let metadataDone: Promise<void> | undefined
   let lastFetchAtMs = 0
   let rotation = 0
@@ -91,6 +101,7 @@ export function createReader(options: ReaderOptions): Reader {
         await client.connect([topic])
         await client.refreshMetadata()
         leaders = client.leaders(topic)
+        topicId = await currentTopicId()
         failures = 0
         startLoops()
         options.onPartitionCount(leaders.size)
@@ -104,6 +115,14 @@ export function createReader(options: ReaderOptions): Reader {
       const waitMs = [...leaders.values()].includes(-1) ? leaderSearchMs : metadataRefreshMs
       await metadataWake.wait(failures === 0 ? waitMs : backoffMs(failures))
     }
+  }
+
+  /** Undefined while there is no such topic. */
+  async function currentTopicId(): Promise<string | undefined> {
+    const nodeId = [...leaders.values()].find((leader) => leader >= 0)
+    if (nodeId === undefined) return undefined
+    const metadata = await readTopicMetadata(await client.broker(nodeId), topic)
+    return metadata.errorCode === 0 ? metadata.topicId : undefined
   }
 
   function startLoops(): void {
@@ -134,7 +153,7 @@ export function createReader(options: ReaderOptions): Reader {
       }
       const maxWaitMs = someAreFull ? Math.min(shortWaitMs, options.maxWaitMs) : options.maxWaitMs
       try {
-        const response = await fetchFrom(client, nodeId, topic, targets, { ...options, maxWaitMs })
+        const response = await fetchFrom(client, nodeId, targets, { ...options, maxWaitMs })
         if (response.errorCode !== 0) throw new Error(`fetch error ${response.errorCode}`)
         failures = 0
         lastFetchAtMs = Date.now()
@@ -163,7 +182,11 @@ export function createReader(options: ReaderOptions): Reader {
       if (offset === undefined || !wantsData(state) || leaders.get(partition) !== nodeId) continue
       if (state.ready !== undefined) someAreFull = true
       else if (state.retryAtMs > nowMs) waitMs = Math.min(waitMs, state.retryAtMs - nowMs)
-      else targets.push({ state, partition, offset, epoch, first: false })
+      else {
+        state.topicId ??= topicId
+        if (state.topicId === undefined) continue
+        targets.push({ state, partition, offset, topicId: state.topicId, epoch, first: false })
+      }
     }
     return { targets: inTurn(targets), someAreFull, waitMs }
   }
@@ -202,7 +225,11 @@ export function createReader(options: ReaderOptions): Reader {
     if (!isCurrent(target)) return false
     if (fetched.errorCode === OFFSET_OUT_OF_RANGE) {
       state.stopped = true
-      options.onOutOfRange(state, offset)
+      options.onOutOfRange(state, offset, 'out-of-range')
+      return false
+    }
+    if (fetched.errorCode === UNKNOWN_TOPIC_ID || fetched.errorCode === INCONSISTENT_TOPIC_ID) {
+      meetOtherTopic(target, fetched.errorCode)
       return false
     }
     if (fetched.errorCode === CORRUPT_MESSAGE) {
@@ -215,6 +242,7 @@ export function createReader(options: ReaderOptions): Reader {
       return false
     }
     state.failures = 0
+    state.hasRead = true
     const decoded = await decodeRecordSet(fetched.records, offset, fetched.aborted, budget)
     if (!isCurrent(target)) return false
     state.cutAtStart = decoded.cutAtStart
@@ -224,6 +252,21 @@ export function createReader(options: ReaderOptions): Reader {
       return true
     }
     return takeIn(target, fetched, decoded)
+  }
+
+  /**
+   * The topic that was read from is gone. One of the same name that has come since is another log:
+   * its offsets mean other records, which must not be taken for those that follow.
+   */
+  function meetOtherTopic({ state, offset, topicId: asked }: Target, errorCode: number): void {
+    if (topicId === undefined || topicId === asked) {
+      retryLater(state, errorCode)
+    } else if (state.hasRead) {
+      state.stopped = true
+      options.onOutOfRange(state, offset, 'other-topic')
+    } else {
+      state.topicId = undefined
+    }
   }
 
   function retryLater(state: PartitionState, errorCode: number): void {

@@ -2,7 +2,8 @@ import { crc32c } from '@node-rs/crc32'
 import { messageOf } from '../errors.ts'
 import { decompress, decompressedBatchBytesMax } from './codecs.ts'
 import type { CorruptBatch, RecordBatch } from './fetched-batch.ts'
-import { int64At, type AbortedTransaction } from './fetch-response.ts'
+import type { AbortedTransaction } from './fetch-response.ts'
+import { int64At } from './flexible-reader.ts'
 import { RecordCursor } from './record-batch.ts'
 
 /*
