@@ -9,6 +9,12 @@ export const PARTITIONS = 3
 const HOUR_MS = 3_600_000
 const CONTRACTS = 'defaults: { lateness: 24h, windows: [1m, 1h], breakdowns: [[country]] }'
 
+/** A killed aggregator is soon given up, and its successor need not wait for it at a rebalance. */
+const QUICK_GROUP = {
+  COUNTERSINK_SESSION_TIMEOUT_MS: '1500',
+  COUNTERSINK_REBALANCE_TIMEOUT_MS: '1500',
+}
+
 /** A test bed whose log loses something, and what an operator sees of it and does about it. */
 export type GapBed = TestBed & {
   tally: Tally
@@ -31,7 +37,11 @@ export type GapBed = TestBed & {
 }
 
 export async function createGapBed(env: Record<string, string> = {}): Promise<GapBed> {
-  const bed = await createTestBed({ partitions: PARTITIONS, contractsYaml: CONTRACTS, env })
+  const bed = await createTestBed({
+    partitions: PARTITIONS,
+    contractsYaml: CONTRACTS,
+    env: { ...QUICK_GROUP, ...env },
+  })
   const brokers = bed.brokers.split(',')
   const contract = { latenessMs: 24 * HOUR_MS, windowSizesMs: [60_000, HOUR_MS] }
   const tally = createTally(bed, { ...contract, breakdowns: [['country']] })

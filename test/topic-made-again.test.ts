@@ -84,17 +84,23 @@ test('I9, F19: a topic made again and refilled past the stored offsets is recogn
   await expectRemembered(aggregator)
 })
 
-test('I9, F19: a topic made again and shorter under a running aggregator halts its partitions', async () => {
-  bed = await createGapBed({ COUNTERSINK_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS) })
-  const aggregator = await bed.startService('aggregator')
-  await bed.write(600)
-  await expectExact()
+test.each([
+  ['and shorter', 60],
+  ['and refilled past the stored offsets', 1200],
+])(
+  'I9, F19: a topic made again %s under a running aggregator halts its partitions',
+  async (_, count) => {
+    bed = await createGapBed({ COUNTERSINK_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS) })
+    const aggregator = await bed.startService('aggregator')
+    await bed.write(600)
+    await expectExact()
 
-  await aggregator.kill('SIGSTOP')
-  await bed.makeTopicAgain()
-  const written = await bed.append(bed.events(60))
-  await aggregator.kill('SIGCONT')
-  await startAllOver(aggregator)
-  bed.tally.add(written)
-  await expectRemembered(aggregator)
-})
+    await aggregator.kill('SIGSTOP')
+    await bed.makeTopicAgain()
+    const written = await bed.append(bed.events(count))
+    await aggregator.kill('SIGCONT')
+    await startAllOver(aggregator)
+    bed.tally.add(written)
+    await expectRemembered(aggregator)
+  },
+)
