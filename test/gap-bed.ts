@@ -2,7 +2,13 @@ import { ensureTopic, withAdmin } from '@countersink/local/topic'
 import { metricOf } from './aggregator-metrics.ts'
 import { createLogWriter, type LogWriter, type WrittenEvent } from './log-writer.ts'
 import type { OracleEvent } from './oracle/oracle.ts'
-import { createTestBed, type ServiceHandle, type TestBed, waitFor } from './stack.ts'
+import {
+  createTestBed,
+  type OwnServers,
+  type ServiceHandle,
+  type TestBed,
+  waitFor,
+} from './stack.ts'
 import { createTally, type Tally } from './tally.ts'
 
 export const PARTITIONS = 3
@@ -36,11 +42,15 @@ export type GapBed = TestBed & {
   decide(aggregator: ServiceHandle, partition: number, to: number): Promise<void>
 }
 
-export async function createGapBed(env: Record<string, string> = {}): Promise<GapBed> {
+export async function createGapBed(
+  env: Record<string, string> = {},
+  servers?: OwnServers,
+): Promise<GapBed> {
   const bed = await createTestBed({
     partitions: PARTITIONS,
     contractsYaml: CONTRACTS,
     env: { ...QUICK_GROUP, ...env },
+    ...(servers && { servers }),
   })
   const brokers = bed.brokers.split(',')
   const contract = { latenessMs: 24 * HOUR_MS, windowSizesMs: [60_000, HOUR_MS] }
