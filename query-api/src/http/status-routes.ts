@@ -85,7 +85,9 @@ type ShownPartition = {
 function shownPartition(row: PartitionRow, seen: LogEnds, now: number): ShownPartition {
   const { partition, halted, owned } = row
   const next = Number(row.next)
-  const end = seen.end(partition)
+  const seenEnd = seen.end(partition)
+  // What is counted was in the log: an end that was seen before it is an old one.
+  const end = seenEnd === undefined ? undefined : Math.max(seenEnd, next)
   const lagMs = seen.lagMs(partition, next, Number(row.append_max), now)
   const behind = lagMs === undefined ? (end ?? 0) > next : lagMs > LIVE_LAG_MS_MAX
   return {
