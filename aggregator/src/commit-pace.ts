@@ -10,7 +10,7 @@ import type { Ownership } from './ownership.ts'
  * Idle with dirt: pages alone, so that a take-over finds little.
  */
 export class CommitPace {
-  readonly #ownership: Ownership
+  readonly #ownership: Pick<Ownership, 'loaded'>
   readonly #liveIntervalMs: number
   #wake: (() => void) | undefined
   #afterCommit: (() => void)[] = []
@@ -18,7 +18,7 @@ export class CommitPace {
   #blocked = 0
   #hurried = false
 
-  constructor(ownership: Ownership, liveIntervalMs: number) {
+  constructor(ownership: Pick<Ownership, 'loaded'>, liveIntervalMs: number) {
     this.#ownership = ownership
     this.#liveIntervalMs = liveIntervalMs
   }

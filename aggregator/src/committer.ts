@@ -255,7 +255,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     doubtNumbers: () => (numbersAreDoubtful = true),
     room: async (owned) => await pace.room(owned),
     async flush(owned) {
-      while (!owned.dropped && owned.state !== undefined) {
+      while (!owned.dropped && owned.state !== undefined && !abort.signal.aborted) {
         const { state } = owned
         if (!state.isMoved && state.dirt.sums.size === 0) return
         pace.hurry()
@@ -272,6 +272,8 @@ export function createCommitter(options: CommitterOptions): Committer {
       // A statement that nobody answers would keep us for as long as it may take.
       connection.discard()
       await running
+      // Whoever still waits for a commit must not wait for ever.
+      pace.committed()
     },
     pendingEvents: () => pace.pendingEvents(),
   }

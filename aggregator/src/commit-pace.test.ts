@@ -1,0 +1,141 @@
+import { parseContracts } from '@countersink/shared/contracts'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { CommitPace } from './commit-pace.ts'
+import { hashKeyOf } from './core/keyed-hash.ts'
+import { PartitionState } from './core/partition-state.ts'
+import { LIMITS } from './limits.ts'
+import { createOwnedPartition, type OwnedPartition } from './owned-partition.ts'
+
+const LIVE_MS = 10
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  vi.advanceTimersByTime(60_000)
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+function ownedPartition(): OwnedPartition {
+  const owned = createOwnedPartition(
+    {
+      partition: 0,
+      next: 0,
+      floor: 0,
+      idsFloor: 0,
+      revision: 0,
+      appendMax: 0,
+      record: undefined,
+      halted: undefined,
+    },
+    'token',
+  )
+  owned.state = new PartitionState({
+    partition: 0,
+    partitions: 1,
+    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
+    contracts: parseContracts(''),
+    next: 0,
+    appendMax: 0,
+  })
+  return owned
+}
+
+/** A pace that has just committed, over one partition. */
+function setUp() {
+  const owned = ownedPartition()
+  const pace = new CommitPace({ loaded: () => [owned] }, LIVE_MS)
+  pace.committed()
+  return { owned, state: owned.state!, pace }
+}
+
+function foldOne(state: PartitionState): void {
+  state.next++
+  state.ledger.applied++
+}
+
+function makeDirty(state: PartitionState): void {
+  state.dirt.sums.add(state.dirt.sums.block(state.dirt.sums.family(0, 0, 0), 0, 0), 0, 1)
+}
+
+test('with nothing folded and nothing dirty no commit is due', () => {
+  const { pace } = setUp()
+  vi.advanceTimersByTime(60_000)
+  expect(pace.due(false)).toBeUndefined()
+  expect(pace.due(true)).toBeUndefined()
+})
+
+test('live, a commit is due as soon as the interval has passed, or at once when draining', () => {
+  const { pace, state } = setUp()
+  foldOne(state)
+  expect(pace.due(false)).toBeUndefined()
+  expect(pace.due(true)).toBe('live')
+  vi.advanceTimersByTime(LIVE_MS)
+  expect(pace.due(false)).toBe('live')
+})
+
+test('idle, dirty pages are written after a while, but not when draining', () => {
+  const { pace, state } = setUp()
+  makeDirty(state)
+  vi.advanceTimersByTime(LIMITS.idleFlushMs - 1)
+  expect(pace.due(false)).toBeUndefined()
+  vi.advanceTimersByTime(1)
+  expect(pace.due(false)).toBe('idle')
+  expect(pace.due(true)).toBeUndefined()
+})
+
+test('behind, commits wait until they are large or old', () => {
+  const { pace, state, owned } = setUp()
+  owned.logEnd = LIMITS.behindRecordsMin + 10
+  foldOne(state)
+  vi.advanceTimersByTime(LIMITS.behindCommitIntervalMs - 1)
+  expect(pace.due(false)).toBeUndefined()
+  state.ledger.applied = LIMITS.behindEventsPerCommit
+  expect(pace.due(false)).toBe('behind')
+  state.ledger.applied = 1
+  vi.advanceTimersByTime(1)
+  expect(pace.due(false)).toBe('behind')
+})
+
+test('a hurried commit is due at once and writes all pages', () => {
+  const { pace, state } = setUp()
+  pace.hurry()
+  expect(pace.due(false)).toBeUndefined()
+  makeDirty(state)
+  expect(pace.due(false)).toBe('behind')
+  expect(pace.takesPart(state, 'behind')).toBe(true)
+  expect(pace.takesPart(state, 'live')).toBe(false)
+})
+
+test('I12: who has no room waits, makes a commit due, and goes on when it is over', async () => {
+  const { pace, state, owned } = setUp()
+  owned.logEnd = LIMITS.behindRecordsMin + 10
+  foldOne(state)
+  await pace.room(owned)
+  state.ledger.applied = LIMITS.pendingEventsMax
+  let hasRoom = false
+  const waiting = pace.room(owned).then(() => (hasRoom = true))
+  expect(pace.due(false)).toBe('behind')
+  state.ledger.reset(state.next)
+  await Promise.resolve()
+  expect(hasRoom).toBe(false)
+  pace.committed()
+  await waiting
+  expect(hasRoom).toBe(true)
+})
+
+test('a wait ends with what is folded, or when it is over, and leaves no timer', async () => {
+  const { pace } = setUp()
+  const abort = new AbortController()
+  const notified = pace.wait(abort.signal)
+  pace.notify()
+  await notified
+  const timed = pace.wait(abort.signal)
+  vi.advanceTimersByTime(LIMITS.idleFlushMs)
+  await timed
+  const aborted = pace.wait(abort.signal)
+  abort.abort()
+  await aborted
+  expect(vi.getTimerCount()).toBe(0)
+})
