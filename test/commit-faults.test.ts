@@ -12,7 +12,8 @@ let proxy: PostgresProxy
 let aggregator: ServiceHandle
 
 beforeEach(async () => {
-  bed = await createCountedBed({ partitions: 4 })
+  const env = { COUNTERSINK_SESSION_TIMEOUT_MS: '1500' }
+  bed = await createCountedBed({ partitions: 4, env })
   proxy = await startPostgresProxy(Number(new URL(bed.databaseUrl).port))
 })
 
@@ -70,6 +71,54 @@ test('F5, I3: the connection is cut before COMMIT: rolled back, tried again, cou
 test('F6, I3: an error inside the transaction is swallowed and COMMIT is answered by ROLLBACK', async () => {
   await strikeAgainAndAgain('fail-before')
   expect(await aggregator.logs()).toContain('COMMIT was answered by ROLLBACK')
+})
+
+const KILL_POINTS: { when: string; statement: RegExp; fate: StatementFate }[] = [
+  { when: 'before BEGIN', statement: /^begin/, fate: 'cut' },
+  { when: 'in mid-statement', statement: /insert into countersink_1.window_deltas/, fate: 'hold' },
+  { when: 'before COMMIT', statement: /^commit$/, fate: 'cut' },
+  { when: 'after COMMIT', statement: /^commit$/, fate: 'hold' },
+]
+
+test.each(KILL_POINTS)('F1, I3: killed $when: counted once', async ({ statement, fate }) => {
+  for (let life = 0; life < 3; life++) {
+    const { promise: reached, resolve } = Promise.withResolvers<void>()
+    const { promise: killed, resolve: release } = Promise.withResolvers<void>()
+    // The first commit of a life, since only then all statements are sent with their text.
+    proxy.decide(({ application, text }) => {
+      if (application !== WRITER || !statement.test(text)) return 'pass'
+      proxy.decide(undefined)
+      resolve()
+      // What is cut must be cut by the kill: until then the statement waits.
+      return fate === 'cut' ? killed.then(() => fate) : fate
+    })
+    await bed.write(500)
+    await (life === 0 ? startAggregator() : aggregator.start())
+    await reached
+    await aggregator.kill()
+    release()
+  }
+  await aggregator.start()
+  await expectCountedOnce()
+})
+
+test('I3: a BEGIN that fails takes everything that was sent behind it along: nothing is lost', async () => {
+  await startAggregator()
+  await bed.write(1000)
+  await bed.tally.settled()
+  for (let round = 0; round < 3; round++) {
+    const { promise: struck, resolve } = Promise.withResolvers<void>()
+    proxy.decide(({ application, text }) => {
+      if (application !== WRITER || !text.startsWith('begin')) return 'pass'
+      proxy.decide(undefined)
+      resolve()
+      return 'fail'
+    })
+    await bed.write(500)
+    await struck
+    await bed.tally.settled()
+  }
+  await expectCountedOnce()
 })
 
 test('F7, I4: connections terminated at random by the server: counted once', async () => {

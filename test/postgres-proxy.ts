@@ -9,10 +9,11 @@ export type Statement = { application: string; text: string }
  * - `pass`: nothing
  * - `cut`: the connection breaks before the server has it
  * - `swallow-answer`: the server carries it out, and the connection breaks instead of its answer
+ * - `fail`: another statement fails in its place, and its client hears of that
  * - `fail-before`: another statement fails on the connection first, and nobody hears of it
  * - `hold`: the server has it, and nothing more passes in either direction: the client seems frozen
  */
-export type StatementFate = 'pass' | 'cut' | 'swallow-answer' | 'fail-before' | 'hold'
+export type StatementFate = 'pass' | 'cut' | 'swallow-answer' | 'fail' | 'fail-before' | 'hold'
 
 /** A statement whose fate is a promise waits for it, and the server waits with it. */
 export type Decision = (statement: Statement) => StatementFate | Promise<StatementFate>
@@ -102,6 +103,9 @@ function createLink(client: Socket, server: Socket, decide: Decision): { end: ()
         await answered
         return end()
       }
+      case 'fail':
+        server.write(simpleQuery('select 1 / 0'))
+        return
       case 'fail-before': {
         const answered = swallow()
         server.write(simpleQuery('select 1 / 0'))
@@ -116,7 +120,7 @@ function createLink(client: Socket, server: Socket, decide: Decision): { end: ()
     }
   }
 
-  client.on('data', (data) => {
+  async function take(data: Buffer): Promise<void> {
     fromClient = Buffer.concat([fromClient, data])
     while (!held) {
       const message = takeMessage(fromClient, started)
@@ -130,9 +134,13 @@ function createLink(client: Socket, server: Socket, decide: Decision): { end: ()
       }
       const text = statementText(message)
       if (text === undefined) server.write(message)
-      else void passStatement(message, text)
+      else await passStatement(message, text)
     }
-  })
+  }
+
+  // One after the other: what is sent behind a statement that waits must wait behind it.
+  let taking: Promise<void> = Promise.resolve()
+  client.on('data', (data) => (taking = taking.then(() => take(data))))
   server.on('data', (data) => {
     if (held) return
     if (onSwallowed === undefined) {

@@ -66,6 +66,14 @@ export async function tryCommit(client: pg.ClientBase, request: CommitRequest): 
 }
 
 /**
+ * What is sent behind a BEGIN that fails would be carried out all the same, statement by statement,
+ * and the compare-and-set would move the offset alone. So it asks for a setting that only lives in
+ * the transaction that BEGIN has opened.
+ */
+const BEGIN = `begin; set local countersink.in_commit = 'on'`
+const IN_COMMIT = `current_setting('countersink.in_commit', true) = 'on'`
+
+/**
  * Sends all statements but COMMIT in one flight, without waiting for each answer: on a busy machine
  * a commit is as long as it has round trips. What follows the compare-and-set asks for itself which
  * partitions it has moved. Gives those; throws the first error.
@@ -87,7 +95,7 @@ async function sendAll(client: pg.ClientBase, request: CommitRequest): Promise<S
     ...saveRejects(schema, parts, moved),
     ...pruneRejects(schema, parts),
   ]
-  const begun = client.query('begin')
+  const begun = client.query(BEGIN)
   const answers = statements.map((statement) => client.query<{ partition: number }>(statement))
   const settled = await Promise.allSettled([begun, ...answers])
   const failed = settled.find(({ status }) => status === 'rejected')
@@ -130,7 +138,7 @@ function compareAndSet(request: CommitRequest): pg.QueryConfig {
         u (partition, first, token, revision, next, floor, ids_floor, append_max, record_offset,
           record_hash, read, applied, duplicate, conflict, late, invalid, misrouted)
       where p.partition = u.partition and p.next = u.first and p.token = u.token
-        and p.revision = u.revision
+        and p.revision = u.revision and ${IN_COMMIT}
       returning p.partition`,
     values: [
       of(({ sealed }) => sealed.state.partition),
