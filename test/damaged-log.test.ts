@@ -52,7 +52,7 @@ async function expectExact(): Promise<void> {
   expect(await bed.tally.actual()).toEqual(bed.tally.expected())
 }
 
-test('a batch that would decompress to more than its bound halts its partition', async () => {
+test('I10, I12: a batch that would decompress to more than its bound halts its partition', async () => {
   await bed.write(300)
   await expectExact()
   await servers.kafka.stop()
@@ -76,7 +76,7 @@ test('a batch that would decompress to more than its bound halts its partition',
   await expectExact()
 })
 
-test('F20: a log that was cut behind the stored offset halts its partition, and after a refill too', async () => {
+test('I9, F20: a log that was cut behind the stored offset halts its partition, and after a refill too', async () => {
   await bed.write(120)
   await expectExact()
   await servers.kafka.stop()
@@ -94,7 +94,7 @@ test('F20: a log that was cut behind the stored offset halts its partition, and 
   await expectExact()
 })
 
-test('F20: a log that was cut and refilled past the stored offset is recognised by its records', async () => {
+test('I9, F20: a log that was cut and refilled past the stored offset is recognised by its records', async () => {
   await bed.write(120)
   await expectExact()
   await aggregator.stop()
@@ -115,7 +115,7 @@ test('F20: a log that was cut and refilled past the stored offset is recognised 
 })
 
 // The last one: the broker would cut its log here whenever it makes new indexes.
-test('a record batch that fails its checksum halts its partition, which says the offset and goes on behind it when told to', async () => {
+test('I10: a record batch that fails its checksum halts its partition, which says the offset and goes on behind it when told to', async () => {
   await aggregator.stop()
   const written = await bed.append(bed.events(120))
   const behind = await bed.append(bed.events(120))

@@ -121,7 +121,7 @@ async function expectTotals(expected: ReadonlyMap<string, bigint>): Promise<void
   }
 }
 
-test('each strange record gets its outcome and its reason, and the partition goes on', async () => {
+test('I10: each strange record gets its outcome and its reason, and the partition goes on', async () => {
   const anchors = Array.from({ length: PARTITIONS }, (_, partition) => ({
     value: Buffer.from(
       JSON.stringify({ id: `anchor${partition}`, counter: 'views', key: `anchor${partition}`, at }),
@@ -156,7 +156,7 @@ test('each strange record gets its outcome and its reason, and the partition goe
   await expectTotals(totals)
 })
 
-test('new keys beyond the quota are invalid, and those that are known go on', async () => {
+test('I10, I12: new keys beyond the quota are invalid, and those that are known go on', async () => {
   const records = (keys: number, round: string) =>
     Array.from({ length: keys }, (_, i) => ({
       value: Buffer.from(JSON.stringify({ id: round, counter: 'few', key: `k${i}`, at })),
@@ -184,7 +184,7 @@ test('a counter beyond the quota is invalid', async () => {
   expect((await reasons()).values()).toContain('counter-quota')
 })
 
-test('a sum past int64 is exact in the views and the API, also after a take-over and back below', async () => {
+test('I7: a sum past int64 is exact in the views and the API, also after a take-over and back below', async () => {
   const partition = partitionOf(recordKey('views', 'huge'), PARTITIONS)
   const send = async (name: string, count: number, delta: number): Promise<void> => {
     const records = Array.from({ length: count }, (_, i) => ({

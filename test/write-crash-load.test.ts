@@ -93,7 +93,7 @@ test('I5: ids from before and after a log was made again outlive two crashes in 
   await one.finish()
 })
 
-test('rejects are a sample: at most 10,000 of a partition, the newest, whatever is rejected', async () => {
+test('I12: rejects are a sample: at most 10,000 of a partition, the newest, whatever is rejected', async () => {
   const one = await play(client, { log: [garbage(1)], steps: [], changing: false })
   const { partition, driver } = one
   let offset = 1

@@ -77,7 +77,7 @@ test('I5: knows what a map knows, whatever is remembered and forgotten', () => {
 })
 
 /** The sizes at which something grows lie close together: every one of these is looked at. */
-test('an id takes at most 24 bytes from 10,000 ids on, growth included', () => {
+test('I12: an id takes at most 24 bytes from 10,000 ids on, growth included', () => {
   const memory = new IdMemory()
   const [before, after] = [memory.bucket(0, 1, 0), memory.bucket(0, 2, 0)]
   let most = 0
@@ -88,7 +88,7 @@ test('an id takes at most 24 bytes from 10,000 ids on, growth included', () => {
   expect(most).toBeLessThanOrEqual(24)
 })
 
-test('what expired makes room for what comes: memory stays flat under a moving clock', () => {
+test('I12: what expired makes room for what comes: memory stays flat under a moving clock', () => {
   const memory = new IdMemory()
   const sizes: number[] = []
   for (let end = 1; end <= 40; end++) {
