@@ -16,6 +16,7 @@ const ENV = { COUNTERSINK_SESSION_TIMEOUT_MS: '1500' }
 const SAMPLES_DIRTY_MIN = 200
 const SAMPLES_AT_TAKE_OVER_MIN = 20
 const AT_TAKE_OVER_MS = 1000
+const KILLS_MIN = 6
 /** Reading all keys takes much longer than reading a few, so that is done now and then. */
 const ALL_KEYS_EVERY = 10
 const RUN_MS_MAX = 110_000
@@ -32,6 +33,7 @@ let oracle: PositionOracle
 let api: ServiceHandle
 let aggregators: ServiceHandle[]
 let written = 0
+let kills = 0
 let done = false
 
 beforeAll(async () => {
@@ -93,6 +95,7 @@ async function killOn(): Promise<void> {
     const before = await counted()
     await waitFor(async () => done || (await counted()) > before, { what: 'progress' })
     await victim.kill()
+    kills++
     const after = await counted()
     await waitFor(async () => done || (await counted()) > after, { what: 'a peer to go on' })
     await victim.start()
@@ -150,7 +153,9 @@ test('I8, I13, I14: page + dirt through the API, through the views and an oracle
   const deadline = performance.now() + RUN_MS_MAX
   let dirty = 0
   let atTakeOver = 0
-  for (let n = 0; dirty < SAMPLES_DIRTY_MIN || atTakeOver < SAMPLES_AT_TAKE_OVER_MIN; n++) {
+  const isEnough = (): boolean =>
+    dirty >= SAMPLES_DIRTY_MIN && atTakeOver >= SAMPLES_AT_TAKE_OVER_MIN && kills >= KILLS_MIN
+  for (let n = 0; !isEnough(); n++) {
     const one = await sample(n)
     if (one.isDirty) dirty++
     if (one.isDirty && one.atTakeOver) atTakeOver++
@@ -158,6 +163,7 @@ test('I8, I13, I14: page + dirt through the API, through the views and an oracle
   }
   done = true
   await background
+  expect(kills).toBeGreaterThanOrEqual(KILLS_MIN)
   expect(dirty).toBeGreaterThanOrEqual(SAMPLES_DIRTY_MIN)
   expect(atTakeOver).toBeGreaterThanOrEqual(SAMPLES_AT_TAKE_OVER_MIN)
 })
