@@ -71,8 +71,9 @@ async function isWriterWaiting(bed: CountedBed): Promise<boolean> {
 async function lostAnswerIsLookedUp(root: string | undefined) {
   return await withBed(root, async (bed, start) => {
     const proxy = await startPostgresProxy(Number(new URL(bed.databaseUrl).port))
+    let aggregator: ServiceHandle | undefined
     try {
-      const aggregator = await start({ DATABASE_URL: proxy.through(bed.databaseUrl) })
+      aggregator = await start({ DATABASE_URL: proxy.through(bed.databaseUrl) })
       await bed.write(200)
       await bed.tally.settled()
       const lost = Promise.withResolvers<void>()
@@ -90,6 +91,7 @@ async function lostAnswerIsLookedUp(root: string | undefined) {
       const expected = { recognized: true, count: bed.tally.expected() }
       return { actual: { recognized, count: await bed.tally.actual() }, expected }
     } finally {
+      await aggregator?.stop()
       await proxy.stop()
     }
   })

@@ -6,6 +6,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { type CountedBed, createCountedBed } from './counted-bed.ts'
 import { ownServers, type OwnServers, type ServiceHandle, waitFor } from './stack.ts'
 
+/** After so long whoever supervises it would kill it. */
+const STOP_MS_MAX = 12_000
+
 let servers: OwnServers
 let bed: CountedBed
 let aggregator: ServiceHandle
@@ -46,6 +49,24 @@ test('F8, I11: Postgres killed by kill -9 and started again, in mid-work: counte
   }
   await expectCountedOnce()
   expect(pid()).toBe(before)
+})
+
+test('F30: SIGTERM while Postgres stands still ends in bounded time, and nothing is lost', async () => {
+  await bed.write(3000)
+  await bed.tally.settled()
+  servers.postgres.pause()
+  try {
+    await bed.write(1000)
+    const ended = aggregator.ended()
+    await aggregator.kill('SIGTERM')
+    const askedAt = performance.now()
+    expect(await ended).toBe('code 0')
+    expect(performance.now() - askedAt).toBeLessThan(STOP_MS_MAX)
+  } finally {
+    servers.postgres.resume()
+  }
+  await aggregator.start()
+  await expectCountedOnce()
 })
 
 /** Puts the data directory as it was then in the place of the present one; Postgres is stopped. */

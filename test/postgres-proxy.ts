@@ -140,7 +140,9 @@ function createLink(client: Socket, server: Socket, decide: Decision): { end: ()
 
   // One after the other: what is sent behind a statement that waits must wait behind it.
   let taking: Promise<void> = Promise.resolve()
-  client.on('data', (data) => (taking = taking.then(() => take(data))))
+  client.on('data', (data) => {
+    taking = taking.then(() => take(data))
+  })
   server.on('data', (data) => {
     if (held) return
     if (onSwallowed === undefined) {

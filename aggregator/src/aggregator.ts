@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readContracts } from '@countersink/shared/contracts'
 import { type CountersinkError, messageOf } from '@countersink/shared/errors'
 import { createHttpServer } from '@countersink/shared/http/server'
@@ -28,6 +29,17 @@ export type Aggregator = {
 const FETCH_WAIT_MS_MAX = 500
 const FETCH_BYTES_MAX = 32 * 1024 * 1024
 const POOL_CONNECTIONS_MAX = 4
+
+/** Waits for work that is given up, not ended, after a bound. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const bound = new AbortController()
+  const late = sleep(ms, undefined, { signal: bound.signal }).catch(() => undefined)
+  try {
+    await Promise.race([work, late])
+  } finally {
+    bound.abort()
+  }
+}
 
 /**
  * One aggregator process, wired together: Kafka's consumer group says which partitions are ours,
@@ -119,15 +131,13 @@ export async function createAggregator(
     readiness: () => readiness(ownership, connection, consumer),
   })
 
+  /** Every step has its bound: a server that stands still must not keep us until we are killed. */
   async function stop(): Promise<void> {
-    await consumer.quiesce()
+    await within(LIMITS.quiesceMsMax, consumer.quiesce())
     await committer.stop()
-    await keeper.stop()
-    await consumer.stop()
-    await http.stop()
-    await admin.stop()
-    await connection.stop()
-    await pool.end()
+    await within(LIMITS.leaveMsMax, consumer.stop())
+    const closing = [keeper.stop(), http.stop(), admin.stop(), connection.stop(), pool.end()]
+    await within(LIMITS.closeMsMax, Promise.all(closing))
   }
 
   let stopping: Promise<void> | undefined

@@ -33,5 +33,9 @@ export const LIMITS = {
   fetchStallMsMax: 15_000,
   /** And for so long: the process ends, and whoever supervises it starts a new one. */
   fetchStallExitMsMax: 120_000,
-  drainMsMax: 10_000,
+  /** An orderly end, step by step: together less than the 12 s after which we would be killed. */
+  quiesceMsMax: 2000,
+  drainMsMax: 6000,
+  leaveMsMax: 2000,
+  closeMsMax: 1000,
 } as const

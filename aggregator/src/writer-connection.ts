@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
@@ -19,10 +20,13 @@ export type WriterConnection = {
 /** The one connection that commits: nobody else can use it up, and it comes back by itself. */
 export function createWriterConnection(databaseUrl: string, logger: Logger): WriterConnection {
   let client: pg.Client | undefined
+  let socket: Socket | undefined
   let connecting: Promise<pg.Client> | undefined
 
   async function connect(): Promise<pg.Client> {
+    const stream = new Socket()
     const made = new pg.Client({
+      stream: () => stream,
       connectionString: databaseUrl,
       application_name: WRITER_APPLICATION,
       connectionTimeoutMillis: 5000,
@@ -34,10 +38,13 @@ export function createWriterConnection(databaseUrl: string, logger: Logger): Wri
       pipeline: true,
     })
     made.on('error', (error) => {
+      // One that was given up already breaks because of that.
+      if (client !== made) return
       logger.warn({ err: error }, 'the writing connection broke')
-      if (client === made) client = undefined
+      client = undefined
     })
     await made.connect()
+    socket = stream
     return made
   }
 
@@ -62,9 +69,9 @@ export function createWriterConnection(databaseUrl: string, logger: Logger): Wri
       return await connecting
     },
     discard() {
-      const broken = client
       client = undefined
-      void broken?.end().catch(() => {})
+      // end() would wait for the answers to what is under way, which may never come.
+      socket?.destroy()
     },
     isConnected: () => client !== undefined,
     async stop() {
