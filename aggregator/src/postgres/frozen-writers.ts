@@ -4,8 +4,9 @@ import { WRITER_APPLICATION } from '../writer-connection.ts'
 
 /**
  * Ends the sessions that hold rows of `partitions` in a transaction and have been waiting for their
- * client: it was stopped in the midst of a COPY, which no time-out for idle transactions covers. If
- * it still lives its commit fails, and the compare-and-set decides what becomes of it. Gives how many.
+ * client: it was stopped in the midst of sending a statement, which no time-out for idle
+ * transactions covers. If it still lives its commit fails, and the compare-and-set decides what
+ * becomes of it. Gives how many.
  */
 export async function endFrozenWriters(client: pg.ClientBase, schema: string): Promise<number> {
   const { rowCount } = await client.query(

@@ -7,7 +7,7 @@ const TOUCHED_WORDS = PAGE_SLOTS / 32
 
 /**
  * The sums of many rows, one after the other, as the columns of one statement: slots, low 64 bits
- * and carries. `row()` closes a row; the statement cuts the columns up again by `ends`. Carries are
+ * and carries. `row()` closes a row; the statement cuts the columns up again by `bounds()`. Carries are
  * sent only when some sum needs one, and are stored only for its row.
  */
 export class SumColumns {
