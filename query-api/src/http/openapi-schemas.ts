@@ -83,6 +83,7 @@ export const schemas = {
   Status: object({
     generation: whole,
     topic: text,
+    position: text,
     partitions: list(
       object(
         {

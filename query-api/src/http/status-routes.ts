@@ -1,3 +1,4 @@
+import { formatPosition } from '@countersink/shared/position'
 import type { FastifyInstance } from 'fastify'
 import type { LogEnds } from '../core/log-ends.ts'
 import { readOutcomePage } from '../postgres/outcomes-query.ts'
@@ -29,6 +30,11 @@ export function addStatusRoutes(app: FastifyInstance, context: RouteContext): vo
     return {
       generation,
       topic: world.topic,
+      position: formatPosition({
+        topic: world.topic,
+        generation,
+        next: new Map(rows.map(({ partition, next }) => [partition, Number(next)])),
+      }),
       partitions: partitions.toSorted((a, b) => a.partition - b.partition),
     }
   })
