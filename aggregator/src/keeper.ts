@@ -12,9 +12,9 @@ import { beat } from './postgres/beat.ts'
 export type KeeperOptions = {
   schema: string
   pool: pg.Pool
-  ownership: Ownership
+  ownership: Pick<Ownership, 'get' | 'all' | 'loaded' | 'acquire' | 'drop'>
   committer: Committer
-  consumer: Consumer
+  consumer: Pick<Consumer, 'pause' | 'resume' | 'commitAdvisory' | 'lastFetchAt' | 'lastContactAt'>
   logger: Logger
   onFatal(error: CountersinkError): void
 }
@@ -38,6 +38,8 @@ export function createKeeper(options: KeeperOptions): Keeper {
   const { schema, pool, ownership, committer, consumer, logger } = options
   /** What the group has given us and not taken back. */
   const assigned = new Set<number>()
+  /** Being claimed because the group gave them to us, and not taken back meanwhile. */
+  const starting = new Set<number>()
   /** Assigned partitions without a state, and when it was dropped (performance.now()). */
   const dropped = new Map<number, number>()
   let timer: NodeJS.Timeout | undefined
@@ -81,9 +83,12 @@ export function createKeeper(options: KeeperOptions): Keeper {
     if (partitions.length === 0) return
     const offsets = await ownership.acquire(partitions)
     for (const partition of partitions) dropped.delete(partition)
+    for (const partition of partitions) {
+      // Also of a halted one, which has no offset, nothing may stay when it was revoked meanwhile.
+      if (!assigned.has(partition) && !starting.has(partition)) ownership.drop(partition)
+    }
     for (const [partition, offset] of offsets) {
       if (assigned.has(partition)) consumer.resume(partition, offset)
-      else ownership.drop(partition)
     }
   }
 
@@ -130,23 +135,34 @@ export function createKeeper(options: KeeperOptions): Keeper {
       await ticking
     },
     async assigned(partitions) {
+      for (const partition of partitions) starting.add(partition)
       try {
         const offsets = await ownership.acquire(partitions)
         for (const partition of partitions) {
-          assigned.add(partition)
-          dropped.delete(partition)
+          if (starting.has(partition)) {
+            assigned.add(partition)
+            dropped.delete(partition)
+          } else {
+            // Revoked while it was claimed. To keep it would be to claim it again and again, each
+            // time fencing whoever has it by right.
+            ownership.drop(partition)
+            offsets.delete(partition)
+          }
         }
         return offsets
       } catch (error) {
         // Trying again would not help: the contracts have to change, or a replay has to be made.
         if (error instanceof CountersinkError && !error.retryable) options.onFatal(error)
         throw error
+      } finally {
+        for (const partition of partitions) starting.delete(partition)
       }
     },
     revoked(partitions) {
       logger.info({ partitions }, 'partitions revoked')
       for (const partition of partitions) {
         assigned.delete(partition)
+        starting.delete(partition)
         dropped.delete(partition)
         ownership.drop(partition)
       }
