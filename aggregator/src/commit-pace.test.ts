@@ -139,3 +139,22 @@ test('a wait ends with what is folded, or when it is over, and leaves no timer',
   await aborted
   expect(vi.getTimerCount()).toBe(0)
 })
+
+test('who waits for room is let go when the state is dropped and no commit is due', async () => {
+  const { owned, state } = setUp()
+  const loaded = [owned]
+  const pace = new CommitPace({ loaded: () => loaded }, LIVE_MS)
+  state.next++
+  state.ledger.applied = LIMITS.pendingEventsMax
+  let hasRoom = false
+  const room = pace.room(owned).then(() => (hasRoom = true))
+  owned.state = undefined
+  loaded.length = 0
+  expect(pace.due(false)).toBeUndefined()
+  const abort = new AbortController()
+  const waiting = pace.wait(abort.signal)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(hasRoom).toBe(true)
+  abort.abort()
+  await Promise.all([room, waiting])
+})

@@ -30,7 +30,7 @@ export class CommitPace {
   committed(): void {
     this.#lastCommitAt = performance.now()
     this.#hurried = false
-    for (const wake of this.#afterCommit.splice(0)) wake()
+    this.#release()
   }
 
   /** Asks for a commit at once that writes all pages. */
@@ -63,8 +63,10 @@ export class CommitPace {
     return state.isMoved || (mode !== 'live' && state.dirt.sums.size > 0)
   }
 
-  /** Waits until the next commit may be due. */
+  /** Waits until the next commit may be due; called when none is. */
   async wait(signal: AbortSignal): Promise<void> {
+    // Whoever still waits for a commit waits for a state that was dropped meanwhile: none may come.
+    this.#release()
     const moved = this.#ownership.loaded().some(({ state }) => state!.isMoved)
     const sinceMs = performance.now() - this.#lastCommitAt
     const intervalMs = moved ? this.#liveIntervalMs : LIMITS.idleFlushMs
@@ -95,6 +97,10 @@ export class CommitPace {
   /** Resolves when the commit that is under way, or the next one, is over. */
   async afterCommit(): Promise<void> {
     await new Promise<void>((resolve) => this.#afterCommit.push(resolve))
+  }
+
+  #release(): void {
+    for (const wake of this.#afterCommit.splice(0)) wake()
   }
 
   #isFull(state: PartitionState): boolean {
