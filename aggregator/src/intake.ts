@@ -52,6 +52,10 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
     const check = checkRecord(batch, mark)
     if (check === 'not-there-yet') {
       owned.expectedOffset = batch.nextOffset
+      const { corrupt } = batch
+      if (corrupt !== undefined) {
+        await ownership.halt(owned, `offset ${corrupt.offset} cannot be read: ${corrupt.reason}`)
+      }
       return false
     }
     if (check === 'different') {
