@@ -67,6 +67,8 @@ export function createCommitter(options: CommitterOptions): Committer {
   let numbersAreDoubtful = false
   /** The connection on which the counters' numbers were last seen to hold. */
   let numbersHoldOn: pg.Client | undefined
+  /** CounterIds.changes when the commit under way was sealed. */
+  let numbersSealed = 0
   let running: Promise<void> | undefined
 
   async function run(): Promise<void> {
@@ -106,6 +108,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   /** Closes what was folded and writes all rows of the commit, before the transaction begins. */
   async function seal(mode: CommitMode): Promise<InCommit[]> {
     await numberCounters()
+    numbersSealed = counterIds.changes
     log.begin()
     pages.begin()
     const owned = ownership.loaded().filter(({ state }) => pace.takesPart(state!, mode))
@@ -208,10 +211,13 @@ export function createCommitter(options: CommitterOptions): Committer {
   /**
    * A new connection may lead to a restored database. Partitions that stand there as we know them
    * pass the compare-and-set, but rows were sealed with numbers that their counters may not have.
+   * A partition that was loaded from it meanwhile may have corrected the numbers, not the rows.
    */
   async function numbersHold(client: pg.Client): Promise<boolean> {
+    if (counterIds.changes !== numbersSealed) return false
     if (client === numbersHoldOn) return true
     const hold = await counterIds.hold(client).catch(() => undefined)
+    if (counterIds.changes !== numbersSealed) return false
     if (hold === true) numbersHoldOn = client
     // A connection that breaks here breaks for the commit too, which then is tried again.
     return hold ?? true

@@ -5,9 +5,18 @@ import type pg from 'pg'
 export class CounterIds {
   readonly #schema: string
   readonly #ids = new Map<string, number>()
+  #changes = 0
 
   constructor(schema: string) {
     this.#schema = schema
+  }
+
+  /**
+   * Grows when a counter is found to have another number than was known: rows made before with the
+   * old one are another counter's in the database that answers now.
+   */
+  get changes(): number {
+    return this.#changes
   }
 
   has(name: string): boolean {
@@ -58,6 +67,9 @@ export class CounterIds {
       `select name, counter from ${this.#schema}.counters where name = any($1)`,
       [names],
     )
-    for (const { name, counter } of rows) this.#ids.set(name, counter)
+    for (const { name, counter } of rows) {
+      if ((this.#ids.get(name) ?? counter) !== counter) this.#changes++
+      this.#ids.set(name, counter)
+    }
   }
 }
