@@ -6,6 +6,12 @@ import { fold } from './fold.ts'
 import type { PartitionState } from './partition-state.ts'
 import { RecordDecoder } from './record-decoder.ts'
 
+/**
+ * The last moment that a Date can name. A producer may have written any 64 bits where the topic does
+ * not stamp records itself; beyond bigint the commit would be refused for ever.
+ */
+export const APPEND_MS_MAX = 8_640_000_000_000_000
+
 /** Where the last record that was folded lies, for the hash that recognises a log made again. */
 export type LastRecord = { offset: number; records: Buffer; start: number; end: number }
 
@@ -62,7 +68,8 @@ export class BatchFold {
     columns.index[row] = 0
     columns.valueStart[row] = cursor.valueStart
     columns.valueEnd[row] = cursor.valueEnd
-    if (cursor.timestampMs > state.appendMax) state.appendMax = cursor.timestampMs
+    const { timestampMs } = cursor
+    if (timestampMs > state.appendMax && timestampMs <= APPEND_MS_MAX) state.appendMax = timestampMs
     const reason = this.#decoder.decode(cursor)
     if (reason === undefined) state.interner.append(this.#decoder.fields, state.appendMax, columns)
     else state.interner.appendInvalid(reason, columns)
