@@ -128,7 +128,7 @@ export async function createAggregator(
     port: config.port,
     logger,
     metrics: metrics.registry,
-    readiness: () => readiness(ownership, connection, consumer),
+    readiness: () => readiness(ownership, connection, consumer, committer),
   })
 
   /** Every step has its bound: a server that stands still must not keep us until we are killed. */

@@ -52,6 +52,8 @@ export type Committer = {
   /** Commits what was folded, bounded, and ends. */
   stop(): Promise<void>
   pendingEvents(): number
+  /** For how long commits have been failing; 0 when the last one succeeded. */
+  failingForMs(): number
 }
 
 type InCommit = { owned: OwnedPartition; part: CommitPart }
@@ -64,6 +66,8 @@ export function createCommitter(options: CommitterOptions): Committer {
   const pace = new CommitPace(ownership, options.liveIntervalMs)
   const abort = new AbortController()
   let draining = false
+  /** Since when nothing has succeeded, by performance.now(); undefined while all is well. */
+  let failingSince: number | undefined
   let numbersAreDoubtful = false
   /** The connection on which the counters' numbers were last seen to hold. */
   let numbersHoldOn: pg.Client | undefined
@@ -102,6 +106,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     for (const { owned } of work) owned.state?.dirt.evict(LIMITS.pagesCachedMax)
     const events = committed.reduce((sum, { part }) => sum + part.sealed.counts.read, 0)
     const ms = performance.now() - begun
+    failingSince = undefined
     options.onCommitted({ mode, parts: committed.length, pages: pages.count, events, ms })
   }
 
@@ -173,6 +178,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   }
 
   async function retry(error: unknown, delayMs: number): Promise<number> {
+    failingSince ??= performance.now()
     options.onRetried(messageOf(error))
     logger.warn({ reason: messageOf(error) }, 'a commit has to be tried again')
     await sleep(delayMs * (0.5 + Math.random()), undefined, { signal: abort.signal })
@@ -282,5 +288,6 @@ export function createCommitter(options: CommitterOptions): Committer {
       pace.committed()
     },
     pendingEvents: () => pace.pendingEvents(),
+    failingForMs: () => (failingSince === undefined ? 0 : performance.now() - failingSince),
   }
 }

@@ -29,6 +29,15 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
   async function take(batch: FetchedBatch): Promise<void> {
     const owned = ownership.get(batch.partition)
     if (owned === undefined) return
+    try {
+      await takeIn(owned, batch)
+    } catch (error) {
+      logger.error({ err: error, partition: owned.partition }, 'a batch could not be taken in')
+      onDoubt(owned)
+    }
+  }
+
+  async function takeIn(owned: OwnedPartition, batch: FetchedBatch): Promise<void> {
     await owned.ready
     await committer.room(owned)
     if (batch.isStale() || owned.dropped || owned.halted !== undefined) return
@@ -39,10 +48,31 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
       return
     }
     if (!(await isSameLog(owned, batch))) return
-    const stop = foldBatch(owned, batch)
-    committer.notify()
+    const stop = await foldInParts(owned, batch)
     if (stop === undefined) return
     await ownership.halt(owned, `offset ${stop.offset} cannot be read: ${stop.reason}`)
+  }
+
+  /**
+   * One record batch at a time, with room asked for before each: a fetch may decompress to far more
+   * than it has bytes. What is folded of it may be committed in between; any split is as good.
+   */
+  async function foldInParts(
+    owned: OwnedPartition,
+    batch: FetchedBatch,
+  ): Promise<Unreadable | undefined> {
+    const { corrupt: _atTheEnd, ...whole } = batch
+    for (const one of batch.batches) {
+      await committer.room(owned)
+      if (batch.isStale() || owned.dropped) return undefined
+      const part = { ...whole, batches: [one], nextOffset: one.nextOffset }
+      const stop = foldBatch(owned, part)
+      committer.notify()
+      if (stop !== undefined) return stop
+    }
+    const stop = foldBatch(owned, { ...batch, batches: [] })
+    committer.notify()
+    return stop
   }
 
   /** Before the first fold: is the last counted record still the one at its offset? */

@@ -39,6 +39,7 @@ function setUp() {
       doubtNumbers: () => {},
       stop: async () => {},
       pendingEvents: () => 0,
+    failingForMs: () => 0,
     },
     consumer: {
       pause,

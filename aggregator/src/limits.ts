@@ -29,6 +29,8 @@ export const LIMITS = {
   /** A claim waits so long for rows that another owner's commit has locked. */
   claimWaitMsMax: 2000,
   statementMsMax: 60_000,
+  /** Commits have failed for so long: not ready. */
+  commitStallMsMax: 5000,
   /** No fetch has come back for so long although partitions are ours: not ready. */
   fetchStallMsMax: 15_000,
   /** And for so long: the process ends, and whoever supervises it starts a new one. */

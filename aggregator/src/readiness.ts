@@ -1,4 +1,5 @@
 import type { Consumer } from '@countersink/shared/kafka/consumer'
+import type { Committer } from './committer.ts'
 import { LIMITS } from './limits.ts'
 import type { Ownership } from './ownership.ts'
 import type { WriterConnection } from './writer-connection.ts'
@@ -10,6 +11,7 @@ export function readiness(
   ownership: Ownership,
   connection: WriterConnection,
   consumer: Consumer,
+  committer: Committer,
 ): Readiness {
   const stallMs = Date.now() - consumer.lastFetchAt()
   const owned = ownership.all()
@@ -23,6 +25,8 @@ export function readiness(
   const checks = {
     kafka: isFetching ? 'ok' : 'no fetch has succeeded lately',
     postgres: connection.isConnected() || owned.length === 0 ? 'ok' : 'not connected',
+    commits:
+      committer.failingForMs() < LIMITS.commitStallMsMax ? 'ok' : 'none has succeeded lately',
     partitions: loading.length === 0 ? 'ok' : `${loading.length} are being loaded`,
     halted:
       halted.length === 0

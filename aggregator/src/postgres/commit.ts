@@ -53,7 +53,8 @@ export async function tryCommit(client: pg.ClientBase, request: CommitRequest): 
       return { kind: 'committed', fenced }
     }
   } catch (error) {
-    await client.query('rollback').catch(() => {})
+    // Without an answer of the server's, this one would not be answered either.
+    if (error instanceof pg.DatabaseError) await client.query('rollback').catch(() => {})
     return { kind: 'rolled-back', error }
   }
   try {

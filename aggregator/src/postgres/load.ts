@@ -13,7 +13,9 @@ import { ID_GROUP_HEADER_BYTES, readIdGroupHeader } from './id-groups.ts'
 import { readPages, sumAt } from './page-reads.ts'
 
 const SERIES_PER_READ_MAX = 20_000
-const COMMITS_PER_READ_MAX = 64
+/** One answer holds so many commits, and ids of so many bytes (and one commit's more) at most. */
+const COMMITS_PER_READ_MAX = 20_000
+const ID_BYTES_PER_READ_MAX = 32 * 1024 * 1024
 const DELTA_ROWS_PER_READ_MAX = 1000
 
 export type LoadRequest = {
@@ -95,15 +97,18 @@ async function loadIds(client: pg.ClientBase, request: LoadRequest, state: Parti
   for (;;) {
     signal.throwIfAborted()
     const { rows } = await client.query<{ first: string; ids: Buffer }>(
-      `select first, ids from ${schema}.commits where partition = $1 and first >= $2
-       order by first limit $3`,
-      [state.partition, from, COMMITS_PER_READ_MAX],
+      `select first, ids from (
+         select first, ids, sum(octet_length(ids)) over (order by first) - octet_length(ids) as before
+         from (select first, ids from ${schema}.commits where partition = $1 and first >= $2
+           order by first limit $3) latest
+       ) measured where before <= $4 order by first`,
+      [state.partition, from, COMMITS_PER_READ_MAX, ID_BYTES_PER_READ_MAX],
     )
     for (const { first, ids } of rows) {
       restoreIds(state, ordinals, ids, Number(first))
       from = Number(first) + 1
     }
-    if (rows.length < COMMITS_PER_READ_MAX) break
+    if (rows.length === 0) break
   }
   for (const bucket of state.ids.buckets()) bucket.saved = bucket.count
   for (const [ordinal, counter] of state.counters.list.entries()) {
