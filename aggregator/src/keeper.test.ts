@@ -39,7 +39,7 @@ function setUp() {
       doubtNumbers: () => {},
       stop: async () => {},
       pendingEvents: () => 0,
-    failingForMs: () => 0,
+      failingForMs: () => 0,
     },
     consumer: {
       pause,
