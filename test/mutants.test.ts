@@ -52,8 +52,8 @@ const MUTANTS: Mutant[] = [
     patches: [
       {
         file: 'postgres/load.ts',
-        from: 'for (const { first, ids } of rows) {',
-        to: 'for (const { first, ids } of rows.slice(0, -1)) {',
+        from: 'restoreIds(state, ordinals, ids, Number(first))',
+        to: 'if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first))',
       },
     ],
   },

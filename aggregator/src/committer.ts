@@ -4,6 +4,8 @@ import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
 import type pg from 'pg'
 import { CommitPace } from './commit-pace.ts'
+import { pageOfSlot } from './core/paged-sums.ts'
+import type { PartitionState } from './core/partition-state.ts'
 import { type CommitMode, duePages } from './due-pages.ts'
 import { LIMITS } from './limits.ts'
 import type { OwnedPartition } from './owned-partition.ts'
@@ -103,7 +105,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     if (work.length === 0) return
     const request = { schema, parts: work.map(({ part }) => part), log, pages }
     const committed = await untilSettled(work, request)
-    for (const { owned } of work) owned.state?.dirt.evict(LIMITS.pagesCachedMax)
+    for (const { owned } of work) owned.state?.dirt.evict(pagesCached(owned.state))
     const events = committed.reduce((sum, { part }) => sum + part.sealed.counts.read, 0)
     const ms = performance.now() - begun
     failingSince = undefined
@@ -290,4 +292,13 @@ export function createCommitter(options: CommitterOptions): Committer {
     pendingEvents: () => pace.pendingEvents(),
     failingForMs: () => (failingSince === undefined ? 0 : performance.now() - failingSince),
   }
+}
+
+/** How many pages of a partition stay in memory. */
+function pagesCached({ counters }: PartitionState): number {
+  const totals = counters.list.reduce(
+    (sum, counter) => sum + pageOfSlot(counter.dictionary.size) + 1,
+    0,
+  )
+  return Math.min(Math.max(2 * totals, LIMITS.pagesCachedMin), LIMITS.pagesCachedMax)
 }

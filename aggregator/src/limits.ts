@@ -6,8 +6,12 @@ export const LIMITS = {
   pendingEventsMax: 1_000_000,
   /** Sums in the log that are not in pages, per partition: bounds a take-over and the readers. */
   dirtEntriesMax: 131_072,
-  /** Pages kept in memory per partition, 1 KiB each. */
-  pagesCachedMax: 4096,
+  /**
+   * Pages kept in memory per partition, 1 KiB each: twice as many as its totals have, so that those
+   * and the windows being filled stay, and old windows make room.
+   */
+  pagesCachedMin: 1024,
+  pagesCachedMax: 16_384,
   /** Pages that a live commit writes per partition: enough that all get their turn, few enough to be quick. */
   livePagesMin: 4,
   livePagesMax: 96,

@@ -25,6 +25,11 @@ export function createPool(options: PoolOptions): pg.Pool {
     keepAlive: true,
   })
   pool.on('error', (error) => options.logger.warn({ err: error }, 'an idle connection broke'))
+  // The pool listens to idle connections only: one that breaks between two queries of whoever has
+  // checked it out would end the process.
+  pool.on('connect', (client) => {
+    client.on('error', (error) => options.logger.debug({ err: error }, 'a connection broke'))
+  })
   return pool
 }
 

@@ -1,0 +1,30 @@
+import { createLogger } from '@countersink/shared/log'
+import { createPool } from '@countersink/shared/postgres/pool'
+import { afterAll, expect, inject, test } from 'vitest'
+import { waitFor } from './stack.ts'
+
+const pool = createPool({
+  databaseUrl: inject('servers').adminUrl,
+  applicationName: 'pool-test',
+  connectionsMax: 2,
+  statementTimeoutMs: 5000,
+  logger: createLogger('test', 'silent'),
+})
+afterAll(() => pool.end())
+
+test('F7: a connection that the server ends between two queries of its user ends nothing else', async () => {
+  const client = await pool.connect()
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  await pool.query('select pg_terminate_backend($1)', [rows[0]?.pid])
+  const failed = await waitFor(
+    async () =>
+      await client.query('select 1').then(
+        () => undefined,
+        (error: unknown) => error,
+      ),
+    { what: 'the connection to be gone', timeoutMs: 5000 },
+  )
+  expect(failed).toBeInstanceOf(Error)
+  client.release(true)
+  expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
