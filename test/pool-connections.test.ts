@@ -16,14 +16,15 @@ test('F7: a connection that the server ends between two queries of its user ends
   const client = await pool.connect()
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
   await pool.query('select pg_terminate_backend($1)', [rows[0]?.pid])
-  const failed = await waitFor(
-    async () =>
-      await client.query('select 1').then(
-        () => undefined,
-        (error: unknown) => error,
-      ),
+  // Nobody queries on it when it breaks: that is when it would end the process.
+  await waitFor(
+    async () => {
+      const alive = await pool.query('select from pg_stat_activity where pid = $1', [rows[0]?.pid])
+      return alive.rowCount === 0
+    },
     { what: 'the connection to be gone', timeoutMs: 5000 },
   )
+  const failed: unknown = await client.query('select 1').catch((error: unknown) => error)
   expect(failed).toBeInstanceOf(Error)
   client.release(true)
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
