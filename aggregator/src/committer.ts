@@ -53,7 +53,6 @@ export type Committer = {
   doubtNumbers(): void
   /** Commits what was folded, bounded, and ends. */
   stop(): Promise<void>
-  pendingEvents(): number
   /** For how long commits have been failing; 0 when the last one succeeded. */
   failingForMs(): number
 }
@@ -289,7 +288,6 @@ export function createCommitter(options: CommitterOptions): Committer {
       // Whoever still waits for a commit must not wait for ever.
       pace.committed()
     },
-    pendingEvents: () => pace.pendingEvents(),
     failingForMs: () => (failingSince === undefined ? 0 : performance.now() - failingSince),
   }
 }

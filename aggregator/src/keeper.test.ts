@@ -38,7 +38,6 @@ function setUp() {
       flush: async () => {},
       doubtNumbers: () => {},
       stop: async () => {},
-      pendingEvents: () => 0,
       failingForMs: () => 0,
     },
     consumer: {

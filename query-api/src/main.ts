@@ -1,18 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError } from '@countersink/shared/errors'
 import { createLogger, type Logger } from '@countersink/shared/log'
-import { migrate } from '@countersink/shared/postgres/migrate'
-import { readConfig, type Config } from './config.ts'
+import { migrateWhenThere } from '@countersink/shared/postgres/migrate'
+import { readConfig } from './config.ts'
 import { createQueryService } from './service.ts'
-
-const MIGRATE_RETRY_MS = 500
 
 async function main(): Promise<void> {
   const config = readConfig()
   const logger = createLogger('query-api', config.LOG_LEVEL)
   const stopping = stopSignal(logger)
 
-  await migrateWhenThere(config, logger, stopping)
+  await migrateWhenThere(config.DATABASE_URL, logger, stopping)
   if (stopping.aborted) return
 
   const service = createQueryService(config, logger)
@@ -22,23 +19,6 @@ async function main(): Promise<void> {
   await aborted(stopping)
   await service.stop()
   logger.info('stopped')
-}
-
-/** Waits as long as it takes for Postgres to be there; anything else that is wrong with it throws. */
-async function migrateWhenThere(
-  config: Config,
-  logger: Logger,
-  stopping: AbortSignal,
-): Promise<void> {
-  while (!stopping.aborted) {
-    try {
-      return await migrate(config.DATABASE_URL, logger)
-    } catch (error) {
-      if (!(error instanceof CountersinkError) || !error.retryable) throw error
-      logger.warn({ err: error }, 'waiting for Postgres')
-      await sleep(MIGRATE_RETRY_MS, undefined, { signal: stopping }).catch(() => {})
-    }
-  }
 }
 
 function stopSignal(logger: Logger): AbortSignal {

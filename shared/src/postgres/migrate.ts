@@ -49,16 +49,24 @@ export async function migrate(databaseUrl: string, logger: Logger): Promise<void
 const RETRY_DELAY_MS_MIN = 100
 const RETRY_DELAY_MS_MAX = 2000
 
-/** migrate(), waiting for a database that is not there yet for as long as it takes. */
-export async function migrateWhenThere(databaseUrl: string, logger: Logger): Promise<void> {
-  for (let delayMs = RETRY_DELAY_MS_MIN; ; delayMs = Math.min(delayMs * 2, RETRY_DELAY_MS_MAX)) {
+/**
+ * migrate(), waiting for a database that is not there yet for as long as it takes, or until the
+ * signal aborts; anything else that is wrong with it throws.
+ */
+export async function migrateWhenThere(
+  databaseUrl: string,
+  logger: Logger,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (let delayMs = RETRY_DELAY_MS_MIN; signal?.aborted !== true;) {
     try {
       await migrate(databaseUrl, logger)
       return
     } catch (error) {
       if (!(error instanceof CountersinkError) || !error.retryable) throw error
       logger.warn({ reason: error.message }, 'waiting for the database')
-      await sleep(delayMs)
+      await sleep(delayMs, undefined, signal && { signal }).catch(() => {})
+      delayMs = Math.min(delayMs * 2, RETRY_DELAY_MS_MAX)
     }
   }
 }
