@@ -1,9 +1,9 @@
 import { encodeRecordBatch, noStamp } from '@countersink/shared/kafka/record-batch-encoder'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createGapBed, type GapBed } from './gap-bed.ts'
+import { createGapBed, type GapBed, untilOthersReach } from './gap-bed.ts'
 import { logSegment, type LogSegment } from './log-segment.ts'
 import type { WrittenEvent } from './log-writer.ts'
-import { ownServers, type OwnServers, type ServiceHandle, waitFor } from './stack.ts'
+import { ownServers, type OwnServers, type ServiceHandle } from './stack.ts'
 
 /** The partition whose log is damaged; the others must never stop. */
 const DAMAGED = 1
@@ -35,18 +35,6 @@ function tellAllBut(written: readonly WrittenEvent[], from: number, to: number):
   )
 }
 
-async function untilOthersReach(written: readonly WrittenEvent[]): Promise<void> {
-  const others = written.filter(({ partition }) => partition !== DAMAGED)
-  const ends = new Map(others.map(({ partition, offset }) => [partition, offset + 1]))
-  await waitFor(
-    async () => {
-      const offsets = await bed.tally.offsets()
-      return [...ends].every(([partition, end]) => (offsets.get(partition) ?? 0) >= end)
-    },
-    { what: 'the other partitions to go on' },
-  )
-}
-
 async function expectExact(): Promise<void> {
   await bed.tally.settled()
   expect(await bed.tally.actual()).toEqual(bed.tally.expected())
@@ -70,7 +58,7 @@ test('I10, I12: a batch that would decompress to more than its bound halts its p
 
   expect(await bed.halted(aggregator, DAMAGED)).toContain(`offset ${offset} cannot be read`)
   const behind = await bed.append(bed.events(120))
-  await untilOthersReach(behind)
+  await untilOthersReach(bed.tally, DAMAGED, behind)
   await bed.decide(aggregator, DAMAGED, offset + 1)
   tellAllBut(behind, 0, 0)
   await expectExact()
@@ -87,7 +75,7 @@ test('I9, F20: a log that was cut behind the stored offset halts its partition, 
 
   expect(await bed.halted(aggregator, DAMAGED)).toContain('the log does not hold offset')
   const behind = await bed.append(bed.events(120))
-  await untilOthersReach(behind)
+  await untilOthersReach(bed.tally, DAMAGED, behind)
   // What was cut off is counted: the partition goes on where the log was refilled from.
   await bed.decide(aggregator, DAMAGED, cut.baseOffset)
   tellAllBut(behind, 0, 0)
@@ -107,7 +95,7 @@ test('I9, F20: a log that was cut and refilled past the stored offset is recogni
 
   const starting = aggregator.start()
   expect(await bed.halted(aggregator, DAMAGED)).toContain('is not the one that was counted')
-  await untilOthersReach(refilled)
+  await untilOthersReach(bed.tally, DAMAGED, refilled)
   await bed.decide(aggregator, DAMAGED, cut.baseOffset)
   await starting
   tellAllBut(refilled, 0, 0)
@@ -132,7 +120,7 @@ test('I10: a record batch that fails its checksum halts its partition, which say
   const reason = await bed.halted(aggregator, DAMAGED)
   expect(reason).toContain(`offset ${victim.baseOffset} cannot be read`)
   expect(reason).toContain('checksum')
-  await untilOthersReach(behind)
+  await untilOthersReach(bed.tally, DAMAGED, behind)
   expect(await bed.next(DAMAGED)).toBe(victim.baseOffset)
   await bed.decide(aggregator, DAMAGED, victim.nextOffset)
   await starting

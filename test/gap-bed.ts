@@ -164,3 +164,20 @@ async function decide(
   })
   if ((await haltOf(bed, partition)) !== null) throw new Error('it is ready and halted')
 }
+
+/** Waits until all that was written is counted but in one partition: healthy ones must go on. */
+export async function untilOthersReach(
+  tally: Pick<Tally, 'offsets'>,
+  except: number,
+  written: readonly WrittenEvent[],
+): Promise<void> {
+  const others = written.filter(({ partition }) => partition !== except)
+  const ends = new Map(others.map(({ partition, offset }) => [partition, offset + 1]))
+  await waitFor(
+    async () => {
+      const offsets = await tally.offsets()
+      return [...ends].every(([partition, end]) => (offsets.get(partition) ?? 0) >= end)
+    },
+    { what: 'the other partitions to go on' },
+  )
+}

@@ -1,7 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
-import { createGapBed, type GapBed } from './gap-bed.ts'
+import { createGapBed, type GapBed, untilOthersReach } from './gap-bed.ts'
 import type { WrittenEvent } from './log-writer.ts'
-import { waitFor } from './stack.ts'
 
 /** The partition that loses something; the others must never stop. */
 const LOSER = 1
@@ -13,18 +12,6 @@ let bed: GapBed
 afterEach(async () => {
   await bed.stop()
 })
-
-async function expectOthersReach(written: readonly WrittenEvent[]): Promise<void> {
-  const others = written.filter(({ partition }) => partition !== LOSER)
-  const ends = new Map(others.map(({ partition, offset }) => [partition, offset + 1]))
-  await waitFor(
-    async () => {
-      const offsets = await bed.tally.offsets()
-      return [...ends].every(([partition, end]) => (offsets.get(partition) ?? 0) >= end)
-    },
-    { what: 'the other partitions to go on' },
-  )
-}
 
 /** Tells the oracle all but what the loser has lost before `from`. */
 function tell(written: readonly WrittenEvent[], from: number): void {
@@ -58,7 +45,7 @@ test('I9, F18: retention that passed the stored offset before a start halts that
   const reason = await bed.halted(aggregator, LOSER)
   expect(reason).toContain(`the log begins at ${start}`)
   expect(reason).toContain(`offsets ${stored} to ${start - 1}`)
-  await expectOthersReach(kept)
+  await untilOthersReach(bed.tally, LOSER, kept)
   expect(await bed.next(LOSER)).toBe(stored)
 
   await bed.decide(aggregator, LOSER, start)
@@ -91,7 +78,7 @@ test('I9, F18: retention that passes a lagging aggregator in mid-run halts that 
   await bed.deleteBefore(LOSER, start)
   await aggregator.kill('SIGCONT')
   expect(await bed.halted(aggregator, LOSER)).toContain('the log does not hold offset')
-  await expectOthersReach(kept)
+  await untilOthersReach(bed.tally, LOSER, kept)
   const reached = await bed.next(LOSER)
   expect(reached).toBeGreaterThanOrEqual(stored)
   expect(reached).toBeLessThan(start)
