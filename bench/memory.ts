@@ -2,7 +2,12 @@ import { parseArgs } from 'node:util'
 import { freePort } from '@countersink/local/ports'
 import { untilCounted } from './counted.ts'
 import { loadEvents, LoadOracle, MINUTE_MS } from './loads.ts'
-import { allocatedBytes, type ProcessMemory, readMemory } from './process-memory.ts'
+import {
+  type Allocated,
+  inspectProcess,
+  type ProcessInspector,
+  type ProcessMemory,
+} from './process-memory.ts'
 import { writeResults } from './results.ts'
 import { startServers } from './servers.ts'
 import { type Service, startAggregator } from './services.ts'
@@ -13,6 +18,10 @@ const CONTRACTS = 'defaults: { lateness: 24h, windows: [1m] }\n'
 const TOPIC = 'bench.memory'
 const PARTITIONS = 8
 const SEED = 7
+/** As much is appended at once: how far behind the aggregator is decides how large its batches are. */
+const CHUNK = 1_000_000
+/** Whose allocations are told apart. What the fold and the commit call counts for them. */
+const PLACES = ['/shared/src/kafka/', '/aggregator/src/core/', '/aggregator/src/']
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +36,8 @@ type Reading = ProcessMemory & {
   bytesPerId: number
   /** Heap and array buffers without the remembered ids. */
   otherBytes: number
-  allocatedBytesPerEvent: number
+  /** On V8's heap since the last reading. */
+  allocatedPerEvent: Allocated[]
 }
 
 /** Memory of one aggregator after more and more events, all of whose ids it remembers. */
@@ -40,9 +50,10 @@ async function main(): Promise<void> {
     ...servers,
     topic: TOPIC,
     contractsYaml: CONTRACTS,
-    nodeArgs: [`--inspect=127.0.0.1:${inspectPort}`, '--trace-gc'],
+    nodeArgs: [`--inspect=127.0.0.1:${inspectPort}`],
   })
   try {
+    const inspector = await inspectProcess(inspectPort)
     await servers.makeTopic(TOPIC, PARTITIONS)
     const startMs = (Math.floor(Date.now() / MINUTE_MS) - 120) * MINUTE_MS
     const options = { events: total, seed: SEED, startMs }
@@ -53,11 +64,16 @@ async function main(): Promise<void> {
     const readings: Reading[] = []
     for (let i = 0; i < steps.length; i++) {
       const [from, to] = [steps[i - 1] ?? 0, steps[i] ?? 0]
-      const before = allocatedBytes(await aggregator.log())
-      await appendToTopic(servers.brokers, load, events, to - from)
-      await untilCounted(servers.databaseUrl, load)
-      const allocated = (allocatedBytes(await aggregator.log()) - before) / (to - from)
-      const reading = await read(aggregator, inspectPort, to, allocated)
+      await inspector.startSampling()
+      for (let at = from; at < to; at += CHUNK) {
+        await appendToTopic(servers.brokers, load, events, Math.min(CHUNK, to - at))
+        await untilCounted(servers.databaseUrl, load)
+      }
+      const allocated = await inspector.stopSampling(PLACES)
+      const allocatedPerEvent = allocated.map(({ where, bytes }) => {
+        return { where, bytes: bytes / (to - from) }
+      })
+      const reading = { ...(await read(aggregator, inspector, to)), allocatedPerEvent }
       readings.push(reading)
       report(reading)
     }
@@ -65,6 +81,7 @@ async function main(): Promise<void> {
     const spread = Math.max(...others) / Math.min(...others) - 1
     console.log(`everything else grew by ${(spread * 100).toFixed(1)}% at most`)
     writeResults('memory', { partitions: PARTITIONS, readings, spread })
+    inspector.close()
   } finally {
     await aggregator.stop()
     await servers.stop()
@@ -73,18 +90,17 @@ async function main(): Promise<void> {
 
 async function read(
   aggregator: Service,
-  inspectPort: number,
+  inspector: ProcessInspector,
   events: number,
-  allocatedBytesPerEvent: number,
-): Promise<Reading> {
+): Promise<Omit<Reading, 'allocatedPerEvent'>> {
   const metrics = await (await fetch(`${aggregator.url}/metrics`)).text()
   const [ids, idBytes] = [
     gauge(metrics, 'countersink_ids_count'),
     gauge(metrics, 'countersink_ids_bytes'),
   ]
-  const memory = await readMemory(inspectPort)
+  const memory = await inspector.memory()
   const otherBytes = memory.heapUsed + memory.arrayBuffers - idBytes
-  return { events, ids, bytesPerId: idBytes / ids, otherBytes, allocatedBytesPerEvent, ...memory }
+  return { events, ids, bytesPerId: idBytes / ids, otherBytes, ...memory }
 }
 
 function gauge(metrics: string, name: string): number {
@@ -95,10 +111,13 @@ function gauge(metrics: string, name: string): number {
 
 function report(reading: Reading): void {
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
+  const allocated = reading.allocatedPerEvent
+    .map(({ where, bytes }) => `${bytes.toFixed(1)} in ${where}`)
+    .join(', ')
   console.log(
     `${reading.events} events: ${reading.ids} ids at ${reading.bytesPerId.toFixed(1)} bytes, ` +
       `everything else ${megabytes(reading.otherBytes)}, rss ${megabytes(reading.rss)}, ` +
-      `${reading.allocatedBytesPerEvent.toFixed(0)} bytes allocated an event`,
+      `allocated an event: ${allocated}`,
   )
 }
 

@@ -31,20 +31,27 @@ export type ServiceOptions = {
   nodeArgs?: readonly string[]
 }
 
-export function startAggregator(options: ServiceOptions): Promise<Service> {
+/** Resolves when it is up; it may still be without partitions. */
+export async function startAggregator(options: ServiceOptions): Promise<Service> {
   const nodeArgs = ['--max-semi-space-size=64', ...(options.nodeArgs ?? [])]
-  return startService('aggregator', { ...options, nodeArgs })
+  const service = await startService('aggregator', { ...options, nodeArgs })
+  await answers(service, '/healthz')
+  return service
 }
 
 /** Resolves when the API says that it is ready. */
 export async function startQueryApi(options: ServiceOptions): Promise<Service> {
   const service = await startService('query-api', options)
+  await answers(service, '/readyz')
+  return service
+}
+
+async function answers(service: Service, path: string): Promise<void> {
   const deadline = Date.now() + READY_MS_MAX
-  while (!(await httpAnswers(service.port, '/readyz'))) {
-    if (Date.now() > deadline) throw new Error(`not ready: ${await service.log()}`)
+  while (!(await httpAnswers(service.port, path))) {
+    if (Date.now() > deadline) throw new Error(`no answer: ${await service.log()}`)
     await sleep(READY_POLL_MS)
   }
-  return service
 }
 
 async function startService(name: string, options: ServiceOptions): Promise<Service> {

@@ -160,3 +160,30 @@ test('a database that counts another topic makes it not ready', async () => {
   )
   expect(ready).toBe(503)
 })
+
+test('the tail reads each delta once, also in a database that nobody has analyzed', async () => {
+  const commits = 400
+  for (let i = 0; i < commits; i++) await add(i % 2, `k${i % 7}`, 1n)
+  expect(
+    await total(
+      'k1',
+      after([
+        [0, commits / 2],
+        [1, commits / 2],
+      ]),
+    ),
+  ).not.toBe('0')
+  // Backends tell their statistics once a second.
+  const fetched = await waitFor(
+    async () => {
+      const [row] = await bed.sql<{ inserted: string; fetched: string }>(
+        `select n_tup_ins as inserted, idx_tup_fetch + seq_tup_read as fetched
+         from pg_stat_user_tables where relname = 'window_deltas'`,
+      )
+      if (Number(row?.inserted) < commits || Number(row?.fetched) < commits) return undefined
+      return Number(row?.fetched)
+    },
+    { what: 'the statistics' },
+  )
+  expect(fetched).toBeLessThan(4 * commits)
+})

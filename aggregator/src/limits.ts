@@ -10,7 +10,7 @@ export const LIMITS = {
    * Pages kept in memory per partition, 1 KiB each: twice as many as its totals have, so that those
    * and the windows being filled stay, and old windows make room.
    */
-  pagesCachedMin: 1024,
+  pagesCachedMin: 512,
   pagesCachedMax: 16_384,
   /** Pages that a live commit writes per partition: enough that all get their turn, few enough to be quick. */
   livePagesMin: 4,

@@ -100,8 +100,22 @@ export class Dirt {
     return page
   }
 
-  /** Drops the pages unused for longest, until at most `max` are cached. */
+  /**
+   * Drops pages until at most `max` are cached: windows first, the one unused for longest before
+   * the others. A catching-up commit fills more windows than there is room for, and the next one
+   * needs its totals again.
+   */
   evict(max: number): void {
-    while (this.cache.size > max) this.cache.free(this.cache.oldest)
+    let chances = this.cache.size
+    while (this.cache.size > max) {
+      const { oldest } = this.cache
+      const isTotal = this.cache.familyOf(oldest).size === 0
+      if (isTotal && chances > 0) {
+        chances--
+        this.cache.touch(oldest)
+      } else {
+        this.cache.free(oldest)
+      }
+    }
   }
 }

@@ -60,6 +60,15 @@ export function bigInt8ArrayParameter(values: readonly bigint[]): Buffer {
   return buffer
 }
 
+/** The same of plain numbers, for columns of few rows. */
+export function int4s(values: readonly number[]): Buffer {
+  return int4ArrayParameter(Int32Array.from(values))
+}
+
+export function int8s(values: readonly number[]): Buffer {
+  return int8ArrayParameter(Float64Array.from(values))
+}
+
 /** Room for an array with its header written, and the place of its first element. */
 function createArray(oid: number, count: number, elementBytes: number) {
   const elements = count * (LENGTH_BYTES + elementBytes)

@@ -1,10 +1,11 @@
 import { sqlState } from '@countersink/shared/postgres/pool'
 import pg from 'pg'
+import { int4s, int8s } from './binary-arrays.ts'
 import type { PageWrites } from './page-writes.ts'
 import type { LogRows } from './log-rows.ts'
 import { movedParameters, movedPartitions } from './moved.ts'
 import { pruneRejects } from './prune-rejects.ts'
-import type { SealedPartition } from './seal.ts'
+import type { SealedCounts, SealedPartition } from './seal.ts'
 
 /** One partition's part in a commit: what was sealed, and what the compare-and-set compares. */
 export type CommitPart = {
@@ -124,6 +125,8 @@ export function isRefusal(error: unknown): boolean {
 function compareAndSet(request: CommitRequest): pg.QueryConfig {
   const { parts } = request
   const of = <T>(pick: (part: CommitPart) => T): T[] => parts.map(pick)
+  const count = (pick: (counts: SealedCounts) => number): Buffer =>
+    int4s(parts.map(({ sealed }) => pick(sealed.counts)))
   return {
     name: `compare-and-set-${request.schema}`,
     text: `update ${request.schema}.partitions p
@@ -142,23 +145,23 @@ function compareAndSet(request: CommitRequest): pg.QueryConfig {
         and p.revision = u.revision and ${IN_COMMIT}
       returning p.partition`,
     values: [
-      of(({ sealed }) => sealed.state.partition),
-      of(({ sealed }) => sealed.first),
+      int4s(of(({ sealed }) => sealed.state.partition)),
+      int8s(of(({ sealed }) => sealed.first)),
       of(({ token }) => token),
-      of(({ revision }) => revision),
-      of(({ sealed }) => sealed.next),
-      of(({ floor }) => floor),
-      of(({ sealed }) => sealed.idsFloor),
-      of(({ sealed }) => sealed.appendMax),
+      int8s(of(({ revision }) => revision)),
+      int8s(of(({ sealed }) => sealed.next)),
+      int8s(of(({ floor }) => floor)),
+      int8s(of(({ sealed }) => sealed.idsFloor)),
+      int8s(of(({ sealed }) => sealed.appendMax)),
       of(({ record }) => record?.offset ?? null),
       of(({ record }) => record?.hash ?? null),
-      of(({ sealed }) => sealed.counts.read),
-      of(({ sealed }) => sealed.counts.applied),
-      of(({ sealed }) => sealed.counts.duplicate),
-      of(({ sealed }) => sealed.counts.conflict),
-      of(({ sealed }) => sealed.counts.late),
-      of(({ sealed }) => sealed.counts.invalid),
-      of(({ sealed }) => sealed.counts.misrouted),
+      count((counts) => counts.read),
+      count((counts) => counts.applied),
+      count((counts) => counts.duplicate),
+      count((counts) => counts.conflict),
+      count((counts) => counts.late),
+      count((counts) => counts.invalid),
+      count((counts) => counts.misrouted),
     ],
   }
 }
@@ -181,10 +184,10 @@ function saveClocks(
       on conflict (partition, counter) do update set clock = excluded.clock`,
     values: [
       ...moved,
-      clocks.map(({ partition }) => partition),
-      clocks.map(({ counter }) => counter),
-      clocks.map(({ ordinal }) => ordinal),
-      clocks.map(({ clock }) => clock),
+      int4s(clocks.map(({ partition }) => partition)),
+      int4s(clocks.map(({ counter }) => counter)),
+      int4s(clocks.map(({ ordinal }) => ordinal)),
+      int8s(clocks.map(({ clock }) => clock)),
     ],
   }
   return [statement]

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { int8ArrayParameter } from './binary-arrays.ts'
+import { int4s, int8s } from './binary-arrays.ts'
 import { movedPartitions } from './moved.ts'
 import { SumColumns } from './sum-columns.ts'
 
@@ -86,9 +86,9 @@ export class LogRows {
           u (counter, partition, slot, key, dims) join moved using (partition)`,
       values: [
         ...moved,
-        rows.map(({ counter }) => counter),
-        rows.map(({ partition }) => partition),
-        rows.map(({ slot }) => slot),
+        int4s(rows.map(({ counter }) => counter)),
+        int4s(rows.map(({ partition }) => partition)),
+        int4s(rows.map(({ slot }) => slot)),
         rows.map(({ key }) => key),
         rows.map(({ dims }) => dims),
       ],
@@ -99,7 +99,7 @@ export class LogRows {
     const s = this.#schema
     const rows = this.#commits
     const of = <T>(pick: (row: CommitRow) => T): T[] => rows.map(pick)
-    const clocks = Float64Array.from(rows.flatMap((row) => row.clocks))
+    const ints = (pick: (row: CommitRow) => number): Buffer => int4s(rows.map(pick))
     return {
       name: `insert-commits-${s}`,
       text: `with ${movedPartitions(s)}
@@ -117,19 +117,19 @@ export class LogRows {
         join moved using (partition)`,
       values: [
         ...moved,
-        of(({ partition }) => partition),
-        of(({ first }) => first),
-        of(({ next }) => next),
-        of(({ read }) => read),
-        of(({ applied }) => applied),
-        of(({ duplicate }) => duplicate),
-        of(({ conflict }) => conflict),
-        of(({ late }) => late),
-        of(({ invalid }) => invalid),
-        of((row) => row.clocks.length),
-        of(({ ids }) => ids.length),
-        of(({ outcomes }) => outcomes.length),
-        int8ArrayParameter(clocks),
+        ints(({ partition }) => partition),
+        int8s(of(({ first }) => first)),
+        int8s(of(({ next }) => next)),
+        ints(({ read }) => read),
+        ints(({ applied }) => applied),
+        ints(({ duplicate }) => duplicate),
+        ints(({ conflict }) => conflict),
+        ints(({ late }) => late),
+        ints(({ invalid }) => invalid),
+        ints((row) => row.clocks.length),
+        ints(({ ids }) => ids.length),
+        ints(({ outcomes }) => outcomes.length),
+        int8s(rows.flatMap((row) => row.clocks)),
         Buffer.concat(of(({ ids }) => ids)),
         Buffer.concat(of(({ outcomes }) => outcomes)),
         endsOf(of((row) => row.clocks.length)),
@@ -153,10 +153,10 @@ export class LogRows {
         join moved using (partition)`,
       values: [
         ...moved,
-        rows.map(({ partition }) => partition),
-        rows.map(({ first }) => first),
-        rows.map(({ counter }) => counter),
-        rows.map(({ start }) => start),
+        int4s(rows.map(({ partition }) => partition)),
+        int8s(rows.map(({ first }) => first)),
+        int4s(rows.map(({ counter }) => counter)),
+        int8s(rows.map(({ start }) => start)),
         ...this.sums.bounds(),
         ...this.sums.columns(),
       ],
@@ -165,7 +165,7 @@ export class LogRows {
 }
 
 /** Where each of the parts ends when they stand one behind the other. */
-function endsOf(lengths: readonly number[]): number[] {
+function endsOf(lengths: readonly number[]): Buffer {
   let end = 0
-  return lengths.map((length) => (end += length))
+  return int4s(lengths.map((length) => (end += length)))
 }

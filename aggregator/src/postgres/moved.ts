@@ -1,3 +1,5 @@
+import { int4s, int8s } from './binary-arrays.ts'
+
 /** A partition as the compare-and-set of this transaction left it, if it succeeded. */
 export type MovedPartition = { partition: number; token: string; revision: number }
 
@@ -18,8 +20,8 @@ export function movedPartitions(schema: string): string {
 /** The parameters $1 to $3 of movedPartitions. */
 export function movedParameters(parts: readonly MovedPartition[]): unknown[] {
   return [
-    parts.map(({ partition }) => partition),
+    int4s(parts.map(({ partition }) => partition)),
     parts.map(({ token }) => token),
-    parts.map(({ revision }) => revision),
+    int8s(parts.map(({ revision }) => revision)),
   ]
 }

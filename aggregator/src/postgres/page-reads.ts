@@ -2,6 +2,7 @@ import { fromLimbs } from '@countersink/shared/page-format'
 import type pg from 'pg'
 import type { PageKey } from '../core/dirt.ts'
 import type { PartitionState } from '../core/partition-state.ts'
+import { int4s, int8s } from './binary-arrays.ts'
 import type { CounterIds } from './counter-ids.ts'
 
 /** Pages read by one statement: a bound on what its answer can hold. */
@@ -40,8 +41,8 @@ function numbersOf(
   state: PartitionState,
   counterIds: CounterIds,
   keys: readonly PageKey[],
-): number[] {
-  return keys.map(({ counter }) => counterIds.of(state.counters.list[counter]!.name))
+): Buffer {
+  return int4s(keys.map(({ counter }) => counterIds.of(state.counters.list[counter]!.name)))
 }
 
 async function readTotals(
@@ -55,7 +56,7 @@ async function readTotals(
     `select u.i, t.next, t.totals, t.carries
      from unnest($1::int[], $2::int[]) with ordinality u (counter, page, i)
      join ${schema}.total_pages t on t.counter = u.counter and t.partition = $3 and t.page = u.page`,
-    [numbersOf(state, counterIds, keys), keys.map(({ page }) => page), state.partition],
+    [numbersOf(state, counterIds, keys), int4s(keys.map(({ page }) => page)), state.partition],
   )
   const { dirt } = state
   for (const row of rows) {
@@ -81,9 +82,9 @@ async function readWindows(
        and w.page = u.page and w.size = u.size and w.start = u.start`,
     [
       numbersOf(state, counterIds, keys),
-      keys.map(({ page }) => page),
-      keys.map(({ size }) => size),
-      keys.map(({ start }) => start),
+      int4s(keys.map(({ page }) => page)),
+      int8s(keys.map(({ size }) => size)),
+      int8s(keys.map(({ start }) => start)),
       state.partition,
     ],
   )

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { PartitionState } from '../core/partition-state.ts'
-import { int4ArrayParameter, int8ArrayParameter } from './binary-arrays.ts'
+import { int4s, int8s } from './binary-arrays.ts'
 import type { CounterIds } from './counter-ids.ts'
 import { movedPartitions } from './moved.ts'
 import { SumColumns } from './sum-columns.ts'
@@ -82,10 +82,10 @@ export class PageWrites {
         set next = excluded.next, totals = excluded.totals, carries = excluded.carries`,
       values: [
         ...moved,
-        int4(counters),
-        int4(partitions),
-        int4(pages),
-        int8(nexts),
+        int4s(counters),
+        int4s(partitions),
+        int4s(pages),
+        int8s(nexts),
         ...sums.bounds(),
         lows,
         carries,
@@ -113,12 +113,12 @@ export class PageWrites {
           carries = excluded.carries`,
       values: [
         ...moved,
-        int4(counters),
-        int4(partitions),
-        int4(pages),
-        int8(nexts),
-        int8(sizes),
-        int8(starts),
+        int4s(counters),
+        int4s(partitions),
+        int4s(pages),
+        int8s(nexts),
+        int8s(sizes),
+        int8s(starts),
         ...sums.bounds(),
         ...sums.columns(),
       ],
@@ -129,12 +129,4 @@ export class PageWrites {
 function noRows(sums: SumColumns): PageRows {
   sums.begin()
   return { counters: [], partitions: [], pages: [], nexts: [], sizes: [], starts: [], sums }
-}
-
-function int4(values: readonly number[]): Buffer {
-  return int4ArrayParameter(Int32Array.from(values))
-}
-
-function int8(values: readonly number[]): Buffer {
-  return int8ArrayParameter(Float64Array.from(values))
 }

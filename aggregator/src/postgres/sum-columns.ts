@@ -66,10 +66,17 @@ export class SumColumns {
     this.#rowIsWide = false
   }
 
-  /** Of each row: its first and last element, counted from 1, and whether it has carries. */
+  /**
+   * Of each row: its first and last element, counted from 1, and whether it has carries; of none
+   * when no row has, which a statement reads as null.
+   */
   bounds(): [starts: Buffer, ends: Buffer, wide: boolean[]] {
     const [starts, ends] = [Int32Array.from(this.#starts), Int32Array.from(this.#ends)]
-    return [int4ArrayParameter(starts), int4ArrayParameter(ends), this.#wide]
+    return [
+      int4ArrayParameter(starts),
+      int4ArrayParameter(ends),
+      this.#limbs === undefined ? [] : this.#wide,
+    ]
   }
 
   /** int4[], int8[] and int8[]: the last is empty where no row has carries. */

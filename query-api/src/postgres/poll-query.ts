@@ -19,7 +19,9 @@ const SMALL_COMMIT_EVENTS_MAX = 20_000
 
 /**
  * The commits since the last poll of all partitions at once, in one statement, that is one snapshot,
- * and the gaps that were accepted: the chain of commits has a hole there.
+ * and the gaps that were accepted: the chain of commits has a hole there. `offset 0` keeps the
+ * deltas a look-up by both columns: as a join, and planned on empty tables, it read all deltas of a
+ * partition at each poll.
  */
 function pollSql(generation: number): string {
   const s = generationSchema(generation)
@@ -41,8 +43,12 @@ function pollSql(generation: number): string {
       where partition = p.partition and from_offset >= coalesce(k.next, p.floor)
         and to_offset <= p.next
     ) c on p.next > coalesce(k.next, p.floor)
-    left join ${s}.window_deltas d
-      on d.partition = p.partition and d.first = c.first and c.kind = 'commit'
+    left join lateral (
+      select counter, start, slots, deltas, carries
+      from ${s}.window_deltas
+      where partition = p.partition and first = c.first
+      offset 0
+    ) d on c.kind = 'commit'
     where g.state = 'live'`
 }
 
