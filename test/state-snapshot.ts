@@ -23,9 +23,9 @@ export function snapshotOf(state: PartitionState) {
 /** Counter, end of the bucket and the 128 bits of every remembered id, in no order. */
 function idsOf(state: PartitionState): string[] {
   const ids: string[] = []
-  for (const bucket of state.ids.buckets()) {
+  for (const bucket of state.ids.hashed.buckets()) {
     const bytes = Buffer.alloc(bucket.count * 16)
-    state.ids.copyIds(bucket, 0, bytes, 0)
+    state.ids.hashed.copyIds(bucket, 0, bytes, 0)
     for (let i = 0; i < bucket.count; i++) {
       const bits = bytes.toString('hex', i * 16, i * 16 + 16)
       ids.push(`${bucket.counter} ${bucket.end} ${bits}`)

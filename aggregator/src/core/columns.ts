@@ -14,6 +14,8 @@ const BREAKDOWNS_INITIAL = 4096
  * | slot | of its total series |
  * | at | epoch milliseconds |
  * | delta | a safe integer |
+ * | lane | number of its id's lane in the partition's lanes when an SDK made the id, else -1 |
+ * | sequence | of its id within the lane, when there is one |
  * | ids | four words: 96 bits of identity, 32 of payload |
  * | misrouted | 1 when its record is not in the partition its key belongs to |
  * | valueStart, valueEnd | its record's value inside `records`, -1 for null |
@@ -29,6 +31,8 @@ export class Columns {
   readonly slot = new Int32Array(COLUMNS_CAPACITY)
   readonly at = new Float64Array(COLUMNS_CAPACITY)
   readonly delta = new Float64Array(COLUMNS_CAPACITY)
+  readonly lane = new Int32Array(COLUMNS_CAPACITY)
+  readonly sequence = new Float64Array(COLUMNS_CAPACITY)
   readonly ids = new Int32Array(4 * COLUMNS_CAPACITY)
   readonly misrouted = new Uint8Array(COLUMNS_CAPACITY)
   readonly valueStart = new Int32Array(COLUMNS_CAPACITY)

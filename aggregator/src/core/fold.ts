@@ -16,7 +16,8 @@ const SLOT_MASK = PAGE_SLOTS - 1
  * bucket is all late are forgotten; so every split of the log into batches gives the same state.
  */
 export function fold(state: PartitionState, columns: Columns): void {
-  const { counters, ids, ledger } = state
+  const { counters, ledger } = state
+  const ids = state.ids.hashed
   const list = counters.list
   const windows = new WindowFinder(state)
   ids.warm(columns.ids, columns.count)
@@ -56,9 +57,9 @@ function advance(state: PartitionState, ordinal: number, counter: CounterState, 
   counter.clock = at
   const lateBefore = at - counter.latenessMs
   if (lateBefore < counter.expiresAt) return
-  state.ids.expire(ordinal, lateBefore)
+  state.ids.hashed.expire(ordinal, lateBefore)
   state.buckets[ordinal] = undefined
-  counter.expiresAt = state.ids.firstEnd(ordinal)
+  counter.expiresAt = state.ids.hashed.firstEnd(ordinal)
 }
 
 /** The bucket for an id by its `at`. An event that is not late never falls into an expired one. */
@@ -66,7 +67,7 @@ function bucketOf(state: PartitionState, ordinal: number, counter: CounterState,
   const last = state.buckets[ordinal]
   if (last !== undefined && at < last.end && at >= last.end - counter.bucketMs) return last
   const end = (Math.floor(at / counter.bucketMs) + 1) * counter.bucketMs
-  const bucket = state.ids.bucket(ordinal, end, state.first)
+  const bucket = state.ids.hashed.bucket(ordinal, end, state.first)
   state.buckets[ordinal] = bucket
   if (end < counter.expiresAt) counter.expiresAt = end
   return bucket

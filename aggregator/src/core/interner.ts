@@ -1,6 +1,7 @@
 import { type Contract, CONTRACT_LIMITS } from '@countersink/shared/contracts'
 import { INVALID_REASONS, type InvalidReason } from '@countersink/shared/reasons'
 import { partitionOf } from '@countersink/shared/routing'
+import { SdkIdReader } from '@countersink/shared/sdk-id'
 import type { Columns } from './columns.ts'
 import {
   type CounterState,
@@ -10,6 +11,7 @@ import {
 } from './counter-states.ts'
 import type { Fields } from './fields.ts'
 import { finishHash, type HashKey, mixWord, tableHash, viewOf } from './keyed-hash.ts'
+import type { LaneTable } from './lane-table.ts'
 import { MISROUTED } from './series-dictionary.ts'
 
 const NAME_BYTES_MAX = 8192
@@ -31,6 +33,8 @@ export function reasonOfCode(code: number): InvalidReason | undefined {
 export class Interner {
   readonly #hashKey: HashKey
   readonly #counters: CounterStates
+  readonly #lanes: LaneTable
+  readonly #sdkId = new SdkIdReader()
   readonly #partition: number
   readonly #partitions: number
   readonly #name = Buffer.alloc(NAME_BYTES_MAX)
@@ -38,9 +42,16 @@ export class Interner {
   #bytes: Uint8Array = new Uint8Array(0)
   #view: DataView = new DataView(new ArrayBuffer(0))
 
-  constructor(hashKey: HashKey, counters: CounterStates, partition: number, partitions: number) {
+  constructor(
+    hashKey: HashKey,
+    counters: CounterStates,
+    lanes: LaneTable,
+    partition: number,
+    partitions: number,
+  ) {
     this.#hashKey = hashKey
     this.#counters = counters
+    this.#lanes = lanes
     this.#partition = partition
     this.#partitions = partitions
   }
@@ -106,6 +117,12 @@ export class Interner {
     columns.at[row] = fields.at
     columns.delta[row] = fields.delta
     columns.misrouted[row] = dictionary.flags(slot) & MISROUTED
+    if (this.#sdkId.read(bytes, fields.idStart, fields.idEnd)) {
+      columns.lane[row] = this.#lanes.intern(bytes, fields.idStart, this.#sdkId.lane)
+      columns.sequence[row] = this.#sdkId.sequence
+    } else {
+      columns.lane[row] = -1
+    }
     const state = dictionary.stateAt(slot)
     finishHash(dictionary.states, state, view, fields.idStart, fields.idEnd, columns.ids, 4 * row)
     columns.ids[4 * row + 3] = this.#digest(fields, view)

@@ -1,11 +1,12 @@
 import type { Contracts } from '@countersink/shared/contracts'
 import { CounterStates } from './counter-states.ts'
 import { Dirt } from './dirt.ts'
-import { type IdBucket, IdMemory } from './id-memory.ts'
+import type { IdBucket } from './id-memory.ts'
 import { Interner } from './interner.ts'
 import type { HashKey } from './keyed-hash.ts'
 import { Ledger } from './ledger.ts'
 import { PagedSums } from './paged-sums.ts'
+import { RememberedIds } from './remembered-ids.ts'
 
 /** What a partition's state needs to be made. */
 export type PartitionSettings = {
@@ -28,7 +29,7 @@ export class PartitionState {
   readonly partition: number
   readonly counters: CounterStates
   readonly interner: Interner
-  readonly ids = new IdMemory()
+  readonly ids: RememberedIds
   /** Per-window deltas of the next commit, at the finest sizes. */
   readonly open = new PagedSums()
   readonly ledger = new Ledger()
@@ -47,7 +48,8 @@ export class PartitionState {
     const { partition, partitions, hashKey, contracts } = settings
     this.partition = partition
     this.counters = new CounterStates(hashKey, contracts)
-    this.interner = new Interner(hashKey, this.counters, partition, partitions)
+    this.ids = new RememberedIds(hashKey)
+    this.interner = new Interner(hashKey, this.counters, this.ids.lanes, partition, partitions)
     this.first = settings.next
     this.next = settings.next
     this.appendMax = settings.appendMax

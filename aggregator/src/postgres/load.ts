@@ -110,9 +110,9 @@ async function loadIds(client: pg.ClientBase, request: LoadRequest, state: Parti
     }
     if (rows.length === 0) break
   }
-  for (const bucket of state.ids.buckets()) bucket.saved = bucket.count
+  for (const bucket of state.ids.hashed.buckets()) bucket.saved = bucket.count
   for (const [ordinal, counter] of state.counters.list.entries()) {
-    counter.expiresAt = state.ids.firstEnd(ordinal)
+    counter.expiresAt = state.ids.hashed.firstEnd(ordinal)
   }
 }
 
@@ -139,8 +139,8 @@ function restoreIds(
     if (end <= clock - latenessMs) continue
     // A copy of its own, because a typed array of words needs its bytes aligned.
     const words = new Int32Array(new Uint8Array(ids.subarray(start, at)).buffer)
-    const bucket = state.ids.bucket(ordinal, end, first)
-    for (let i = 0; i < count; i++) state.ids.insert(bucket, words, i * ID_WORDS)
+    const bucket = state.ids.hashed.bucket(ordinal, end, first)
+    for (let i = 0; i < count; i++) state.ids.hashed.insert(bucket, words, i * ID_WORDS)
   }
 }
 

@@ -58,7 +58,7 @@ export function sealPartition(
     addSeries(state.partition, counter, counterOf(ordinal), log)
   }
   if (next > first) {
-    addCommit(sealed, takeNewIds(state.ids, counterOf), log)
+    addCommit(sealed, takeNewIds(state.ids.hashed, counterOf), log)
     addDeltas(state, counterOf, log)
     state.dirt.absorb(state.open, first, state.counters.list)
     state.open.clear()
@@ -70,7 +70,7 @@ export function sealPartition(
 
 function idsFloorOf(state: PartitionState): number {
   let floor = state.next
-  for (const bucket of state.ids.buckets()) floor = Math.min(floor, bucket.firstOffset)
+  for (const bucket of state.ids.hashed.buckets()) floor = Math.min(floor, bucket.firstOffset)
   return floor
 }
 
