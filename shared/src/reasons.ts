@@ -28,6 +28,8 @@ export const INVALID_REASONS = [
   'counter-quota',
   'series-quota',
   'misrouted',
+  'packed-malformed',
+  'packed-checksum',
 ] as const
 
 export type InvalidReason = (typeof INVALID_REASONS)[number]
@@ -60,4 +62,6 @@ export const REASON_DETAILS: Record<InvalidReason, string> = {
   'counter-quota': 'this partition already has the greatest number of counters',
   'series-quota': 'this counter already has the greatest number of series in this partition',
   misrouted: 'the record is not in the partition that its counter and key belong to',
+  'packed-malformed': 'the packed record does not follow its format, or is beyond its limits',
+  'packed-checksum': 'the packed record is damaged: its checksum does not match',
 }
