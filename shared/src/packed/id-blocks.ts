@@ -1,8 +1,9 @@
+import { SDK_ID } from '../sdk-id.ts'
 import { ByteWriter } from './byte-writer.ts'
 import { PACKED_LIMITS, RANGE_BLOCK, RAW_BLOCK, VARINT_BYTES_MAX } from './packed-format.ts'
 
 /** A block that is still open: its kind, its two numbers and how many events it covers. */
-const OPEN_BLOCK_BYTES = 1 + PACKED_LIMITS.sessionBytes + 3 * VARINT_BYTES_MAX
+const OPEN_BLOCK_BYTES = 1 + SDK_ID.sessionChars + 3 * VARINT_BYTES_MAX
 
 /** The ids of a packed record, as blocks: ranges of a lane's sequences, and raw ones. */
 export class IdBlocks {

@@ -54,14 +54,8 @@ export const PACKED_LIMITS = {
   valueBytesMax: 1024 * 1024,
   /** Also of counters, series and dimsets: more could not be used. */
   eventsMax: 16_384,
-  sessionBytes: 25,
-  laneMax: 2 ** 31 - 1,
-  sequenceMax: Number.MAX_SAFE_INTEGER,
   /** Longer prefixes are not shared: ids from a small record stay small in memory. */
   sharedBytesMax: LIMITS.idBytesMax,
   /** What one more valid event can add to a value at most: a writer with less room is full. */
   eventBytesMax,
 } as const
-
-/** Of a session: 9 characters of time, 16 of chance. */
-export const SESSION = /^[0-9a-z]{9}[A-Za-z0-9_-]{16}$/

@@ -1,6 +1,7 @@
 import { crc32c } from '@node-rs/crc32'
 import { checkEvent, LIMITS, type Parsed } from '../event.ts'
 import type { InvalidReason } from '../reasons.ts'
+import { isSdkSession, formatSdkId, SDK_ID } from '../sdk-id.ts'
 import { ByteReader } from './byte-reader.ts'
 import {
   BODY_POSITION,
@@ -12,7 +13,6 @@ import {
   PACKED_VERSION,
   RANGE_BLOCK,
   RAW_BLOCK,
-  SESSION,
   VERSION_POSITION,
 } from './packed-format.ts'
 
@@ -25,8 +25,7 @@ export type ParsedPacked =
 type Series = { counter: string; key: string }
 type Dims = Record<string, string>
 
-const { eventsMax, laneMax, sequenceMax, sessionBytes, sharedBytesMax, valueBytesMax } =
-  PACKED_LIMITS
+const { eventsMax, sharedBytesMax, valueBytesMax } = PACKED_LIMITS
 
 /**
  * The complete parser of a packed record's value: any bytes give its events or a reason, never an
@@ -118,15 +117,18 @@ function readIds(reader: ByteReader, count: number): string[] {
 }
 
 function readRange(reader: ByteReader, ids: string[], count: number): void {
-  const session = reader.decode(reader.bytes(sessionBytes))
-  const lane = reader.varint(laneMax)
-  const first = reader.varint(sequenceMax)
+  const sessionBytes = reader.bytes(SDK_ID.sessionChars)
+  const lane = reader.varint(SDK_ID.laneMax)
+  const first = reader.varint(SDK_ID.sequenceMax)
   const size = reader.varint(count - ids.length)
-  if (!SESSION.test(session) || size === 0 || first > sequenceMax - (size - 1)) {
+  if (size === 0 || first > SDK_ID.sequenceMax - (size - 1)) reader.failed = true
+  if (reader.failed) return
+  if (!isSdkSession(sessionBytes, 0)) {
     reader.failed = true
     return
   }
-  for (let i = 0; i < size; i++) ids.push(`${session}.${lane}.${first + i}`)
+  const session = reader.decode(sessionBytes)
+  for (let i = 0; i < size; i++) ids.push(formatSdkId(session, lane, first + i))
 }
 
 function readRawIds(

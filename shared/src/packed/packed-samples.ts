@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { CountEvent } from '../event.ts'
-import { PACKED_LIMITS } from './packed-format.ts'
+import { SDK_ID } from '../sdk-id.ts'
 import type { PackedWriter } from './packed-writer.ts'
 
 /** For tests: an event, and where its id is from a lane, the lane and sequence. */
@@ -45,7 +45,7 @@ const dims = fc
 
 const made = fc.record({
   session: fc.constantFrom(...SESSIONS),
-  lane: fc.oneof(fc.nat(3), fc.constant(PACKED_LIMITS.laneMax)),
+  lane: fc.oneof(fc.nat(3), fc.constant(SDK_ID.laneMax)),
   sequence: fc.oneof(fc.nat(5), fc.integer({ min: 2 ** 53 - 3, max: 2 ** 53 - 1 })),
 })
 

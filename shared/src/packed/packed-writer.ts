@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { crc32c } from '@node-rs/crc32'
 import { ByteWriter } from './byte-writer.ts'
+import { type Dims, DimsetDictionary } from './dimset-dictionary.ts'
 import { IdBlocks } from './id-blocks.ts'
 import {
   BODY_POSITION,
@@ -14,7 +15,6 @@ import {
   VERSION_POSITION,
 } from './packed-format.ts'
 
-type Dims = ReadonlyMap<string, string>
 type CounterSeries = { readonly number: number; readonly series: Map<string, number> }
 
 /** Beside the sections: head, count, base, the lengths of the dictionaries, the mode of deltas. */
@@ -38,7 +38,7 @@ export class PackedWriter {
 
   readonly #counterBytes = new ByteWriter()
   readonly #seriesBytes = new ByteWriter()
-  readonly #dimsetBytes = new ByteWriter()
+  readonly #dimsets = new DimsetDictionary()
   readonly #ids = new IdBlocks()
   readonly #seriesColumn = new ByteWriter()
   readonly #dimsColumn = new ByteWriter()
@@ -51,10 +51,6 @@ export class PackedWriter {
   #seriesCount = 0
   #lastCounter = ''
   #lastSeries: Map<string, number> | undefined
-  /** By a text that no two sets of dims share. */
-  readonly #dimsets = new Map<string, number>()
-  #lastDims: Dims | undefined
-  #lastDimset = 0
 
   /** Events since the last `finish`. */
   get count(): number {
@@ -67,7 +63,7 @@ export class PackedWriter {
       FRAME_BYTES +
       this.#counterBytes.length +
       this.#seriesBytes.length +
-      this.#dimsetBytes.length +
+      this.#dimsets.bytes.length +
       this.#ids.byteLength +
       this.#seriesColumn.length +
       this.#dimsColumn.length +
@@ -133,7 +129,7 @@ export class PackedWriter {
     position = numbers.copyTo(value, position)
     section(this.#counters.size, this.#counterBytes)
     section(this.#seriesCount, this.#seriesBytes)
-    section(this.#dimsets.size, this.#dimsetBytes)
+    section(this.#dimsets.size, this.#dimsets.bytes)
     position = this.#ids.copyTo(value, position)
     position = this.#seriesColumn.copyTo(value, position)
     if (this.#dimsets.size > 0) position = this.#dimsColumn.copyTo(value, position)
@@ -183,26 +179,7 @@ export class PackedWriter {
   #addDims(dims: Dims): void {
     // The column begins with the first dims: the events before it had none.
     if (this.#dimsets.size === 0) this.#fill(this.#dimsColumn, 0)
-    if (dims !== this.#lastDims) {
-      this.#lastDimset = this.#dimsetNumber(dims)
-      this.#lastDims = dims
-    }
-    this.#dimsColumn.varint(1 + this.#lastDimset)
-  }
-
-  #dimsetNumber(dims: Dims): number {
-    let text = ''
-    for (const [name, value] of dims) text += `${name.length}:${name}${value.length}:${value}`
-    const known = this.#dimsets.get(text)
-    if (known !== undefined) return known
-    const number = this.#dimsets.size
-    this.#dimsets.set(text, number)
-    this.#dimsetBytes.varint(dims.size)
-    for (const [name, value] of dims) {
-      this.#dimsetBytes.text(name)
-      this.#dimsetBytes.text(value)
-    }
-    return number
+    this.#dimsColumn.varint(1 + this.#dimsets.numberOf(dims))
   }
 
   #addDelta(delta: number): void {
@@ -223,7 +200,6 @@ export class PackedWriter {
     this.#areAllOne = true
     this.#counterBytes.clear()
     this.#seriesBytes.clear()
-    this.#dimsetBytes.clear()
     this.#ids.clear()
     this.#seriesColumn.clear()
     this.#dimsColumn.clear()
@@ -233,6 +209,5 @@ export class PackedWriter {
     this.#seriesCount = 0
     this.#lastSeries = undefined
     this.#dimsets.clear()
-    this.#lastDims = undefined
   }
 }

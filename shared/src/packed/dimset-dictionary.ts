@@ -1,0 +1,68 @@
+import { ByteWriter } from './byte-writer.ts'
+
+export type Dims = ReadonlyMap<string, string>
+
+/** Where a walk over the pairs of some dims stands: each name leads to its values, they further on. */
+type Node = { number: number; readonly names: Map<string, Map<string, Node>> }
+
+/**
+ * The dimsets of one packed record, numbered in the order they come. The same map is known by
+ * itself; another with the same pairs by a walk from name to value to name, without a text of them
+ * all: callers make a map per event, and this is per event too.
+ */
+export class DimsetDictionary {
+  readonly bytes = new ByteWriter()
+  #size = 0
+  #root: Node = { number: -1, names: new Map() }
+  #numbers = new WeakMap<Dims, number>()
+  #last: Dims | undefined
+  #lastNumber = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** The number of some dims: sorted, not empty, and never changed afterwards. */
+  numberOf(dims: Dims): number {
+    if (dims === this.#last) return this.#lastNumber
+    let number = this.#numbers.get(dims)
+    if (number === undefined) {
+      number = this.#walk(dims)
+      this.#numbers.set(dims, number)
+    }
+    this.#last = dims
+    this.#lastNumber = number
+    return number
+  }
+
+  clear(): void {
+    if (this.#size === 0) return
+    this.bytes.clear()
+    this.#size = 0
+    this.#root = { number: -1, names: new Map() }
+    this.#numbers = new WeakMap()
+    this.#last = undefined
+  }
+
+  #walk(dims: Dims): number {
+    let node = this.#root
+    for (const [name, value] of dims) {
+      let values = node.names.get(name)
+      if (values === undefined) node.names.set(name, (values = new Map()))
+      let next = values.get(value)
+      if (next === undefined) values.set(value, (next = { number: -1, names: new Map() }))
+      node = next
+    }
+    if (node.number < 0) node.number = this.#add(dims)
+    return node.number
+  }
+
+  #add(dims: Dims): number {
+    this.bytes.varint(dims.size)
+    for (const [name, value] of dims) {
+      this.bytes.text(name)
+      this.bytes.text(value)
+    }
+    return this.#size++
+  }
+}
