@@ -6,15 +6,15 @@ export type Dims = ReadonlyMap<string, string>
 type Node = { number: number; readonly names: Map<string, Map<string, Node>> }
 
 /**
- * The dimsets of one packed record, numbered in the order they come. The same map is known by
- * itself; another with the same pairs by a walk from name to value to name, without a text of them
- * all: callers make a map per event, and this is per event too.
+ * The dimsets of one packed record, numbered in the order they come. The last map is known by
+ * itself, any other by a walk from name to value to name: a text of all pairs would be made for every
+ * event, and a WeakMap of maps pays only for callers who do not make a map per event (measured:
+ * 35 ns less for them, 100 ns more for the others).
  */
 export class DimsetDictionary {
   readonly bytes = new ByteWriter()
   #size = 0
   #root: Node = { number: -1, names: new Map() }
-  #numbers = new WeakMap<Dims, number>()
   #last: Dims | undefined
   #lastNumber = 0
 
@@ -25,14 +25,8 @@ export class DimsetDictionary {
   /** The number of some dims: sorted, not empty, and never changed afterwards. */
   numberOf(dims: Dims): number {
     if (dims === this.#last) return this.#lastNumber
-    let number = this.#numbers.get(dims)
-    if (number === undefined) {
-      number = this.#walk(dims)
-      this.#numbers.set(dims, number)
-    }
     this.#last = dims
-    this.#lastNumber = number
-    return number
+    return (this.#lastNumber = this.#walk(dims))
   }
 
   clear(): void {
@@ -40,7 +34,6 @@ export class DimsetDictionary {
     this.bytes.clear()
     this.#size = 0
     this.#root = { number: -1, names: new Map() }
-    this.#numbers = new WeakMap()
     this.#last = undefined
   }
 

@@ -1,5 +1,6 @@
 import { LIMITS } from '../event.ts'
 import type { ProducerHeader } from '../kafka/record-batch-encoder.ts'
+import { SDK_ID } from '../sdk-id.ts'
 
 /*
  * A packed record: many events of one partition in one Kafka record, in columns. Everything below
@@ -54,6 +55,9 @@ export const PACKED_LIMITS = {
   valueBytesMax: 1024 * 1024,
   /** Also of counters, series and dimsets: more could not be used. */
   eventsMax: 16_384,
+  sessionBytes: SDK_ID.sessionChars,
+  laneMax: SDK_ID.laneMax,
+  sequenceMax: SDK_ID.sequenceMax,
   /** Longer prefixes are not shared: ids from a small record stay small in memory. */
   sharedBytesMax: LIMITS.idBytesMax,
   /** What one more valid event can add to a value at most: a writer with less room is full. */

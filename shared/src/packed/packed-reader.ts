@@ -1,7 +1,7 @@
 import { crc32c } from '@node-rs/crc32'
 import { checkEvent, LIMITS, type Parsed } from '../event.ts'
 import type { InvalidReason } from '../reasons.ts'
-import { isSdkSession, formatSdkId, SDK_ID } from '../sdk-id.ts'
+import { isSdkSession, formatSdkId } from '../sdk-id.ts'
 import { ByteReader } from './byte-reader.ts'
 import {
   BODY_POSITION,
@@ -25,7 +25,8 @@ export type ParsedPacked =
 type Series = { counter: string; key: string }
 type Dims = Record<string, string>
 
-const { eventsMax, sharedBytesMax, valueBytesMax } = PACKED_LIMITS
+const { eventsMax, laneMax, sequenceMax, sessionBytes, sharedBytesMax, valueBytesMax } =
+  PACKED_LIMITS
 
 /**
  * The complete parser of a packed record's value: any bytes give its events or a reason, never an
@@ -44,7 +45,7 @@ export function parsePacked(value: Uint8Array): ParsedPacked {
 
 /** What is wrong around the body: magic, version and checksum, in this order. */
 function outerFault(value: Uint8Array): InvalidReason | undefined {
-  if (value.length > valueBytesMax || PACKED_MAGIC.compare(value, 0, VERSION_POSITION) !== 0) {
+  if (value.length > valueBytesMax || !PACKED_MAGIC.equals(value.subarray(0, VERSION_POSITION))) {
     return 'packed-malformed'
   }
   const version = value[VERSION_POSITION]
@@ -117,18 +118,18 @@ function readIds(reader: ByteReader, count: number): string[] {
 }
 
 function readRange(reader: ByteReader, ids: string[], count: number): void {
-  const sessionBytes = reader.bytes(SDK_ID.sessionChars)
-  const lane = reader.varint(SDK_ID.laneMax)
-  const first = reader.varint(SDK_ID.sequenceMax)
+  const session = reader.bytes(sessionBytes)
+  const lane = reader.varint(laneMax)
+  const first = reader.varint(sequenceMax)
   const size = reader.varint(count - ids.length)
-  if (size === 0 || first > SDK_ID.sequenceMax - (size - 1)) reader.failed = true
+  if (size === 0 || first > sequenceMax - (size - 1)) reader.failed = true
   if (reader.failed) return
-  if (!isSdkSession(sessionBytes, 0)) {
+  if (!isSdkSession(session, 0)) {
     reader.failed = true
     return
   }
-  const session = reader.decode(sessionBytes)
-  for (let i = 0; i < size; i++) ids.push(formatSdkId(session, lane, first + i))
+  const text = reader.decode(session)
+  for (let i = 0; i < size; i++) ids.push(formatSdkId(text, lane, first + i))
 }
 
 function readRawIds(

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { PACKED_LIMITS } from './packed-format.ts'
 import { parsePacked } from './packed-reader.ts'
 import { PackedWriter } from './packed-writer.ts'
-import { sampleEvent, write } from './packed-samples.ts'
+import { addSample, sampleEvent } from './packed-samples.ts'
 
 const SESSION = 'abcdefgh0ABCDEFGHIJKLMN-_'
 
@@ -11,7 +11,7 @@ test('any valid events come back as they were', () => {
   const writer = new PackedWriter()
   fc.assert(
     fc.property(fc.array(sampleEvent, { minLength: 1, maxLength: 60 }), (events) => {
-      for (const event of events) write(writer, event)
+      for (const event of events) addSample(writer, event)
       expect(writer.count).toBe(events.length)
       const bound = writer.byteLength
       const value = writer.finish()
@@ -32,7 +32,7 @@ test('an event never adds more than its bound', () => {
       const writer = new PackedWriter()
       for (const event of events) {
         const before = writer.byteLength
-        write(writer, event)
+        addSample(writer, event)
         expect(writer.byteLength - before).toBeLessThanOrEqual(PACKED_LIMITS.eventBytesMax)
       }
     }),
