@@ -4,7 +4,7 @@ import { encodeRecordBatch, noStamp } from '@countersink/shared/kafka/record-bat
 import { describe, expect, test } from 'vitest'
 import { createFields } from './fields.ts'
 import { RecordDecoder } from './record-decoder.ts'
-import { HEADERS_MAX } from './record-headers.ts'
+import { HEADERS_MAX } from '@countersink/shared/record-headers'
 
 const BATCH_HEADER_BYTES = 61
 const decoder = new RecordDecoder(createFields())

@@ -1,4 +1,4 @@
-import type { RecordCursor } from '@countersink/shared/kafka/record-batch'
+import type { RecordCursor } from './kafka/record-batch.ts'
 
 /** Whoever sends more headers than this has made a mistake, and each of them costs time. */
 export const HEADERS_MAX = 64
@@ -16,7 +16,11 @@ const NAMES = [
   'ce_time',
 ] as const
 
-export type HeaderName = (typeof NAMES)[number]
+type HeaderName = (typeof NAMES)[number]
+
+export type RecordHeaders = ReadonlyMap<HeaderName, string>
+
+export const NO_HEADERS: RecordHeaders = new Map()
 
 const KNOWN: ReadonlySet<string> = new Set(NAMES)
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -31,7 +35,7 @@ function isKnown(name: string): name is HeaderName {
  * the last one win, others the first: an event must not depend on who reads it), is over-long or is no UTF-8.
  * Headers of other names may be repeated and hold anything.
  */
-export function readHeaders(record: RecordCursor): ReadonlyMap<HeaderName, string> | undefined {
+export function readHeaders(record: RecordCursor): RecordHeaders | undefined {
   if (record.headerCount > HEADERS_MAX) return undefined
   const headers = new Map<HeaderName, string>()
   const seen = new Set<HeaderName>()
