@@ -1,0 +1,115 @@
+import {
+  emptyRoutingTable,
+  partitionIn,
+  ROUTING_TIMES,
+  type RoutingTable,
+  type RoutingVersion,
+  shardPartitions,
+  versionAt,
+  waysOf,
+} from './routing-table.ts'
+import { partitionOf, recordKey } from './routing.ts'
+
+/** Nobody can say yet which version rules the event: it must wait until the table is fresh again. */
+export const ROUTE_STALE = -1
+/** The event is so far in the future that no version of its time can be known: it is invalid. */
+export const ROUTE_FUTURE = -2
+
+/** A moment on both clocks, milliseconds: epoch, and one that nobody sets. */
+export type Moment = { wallMs: number; monotonicMs: number }
+
+export function momentNow(): Moment {
+  return { wallMs: Date.now(), monotonicMs: performance.now() }
+}
+
+export type RouterOptions = {
+  /** For those who want a shorter lease than the table grants. */
+  leaseMsMax?: number
+  now?: () => Moment
+}
+
+/**
+ * Chooses partitions by a routing table, and knows what the table may not know: a version that was
+ * told after the last look at the routing topic. Every version is told its notice ahead, so a table
+ * no older than the lease knows all that rules the present; an older one only what ruled before.
+ */
+export class Router {
+  readonly #leaseMsMax: number
+  readonly #now: () => Moment
+  #table: RoutingTable = emptyRoutingTable('')
+  /** What rules while no version is told: the topic as it is. */
+  #untold: RoutingVersion | undefined
+  #freshAt: Moment = { wallMs: -Infinity, monotonicMs: -Infinity }
+  #turn = 0
+
+  constructor({ leaseMsMax = Infinity, now = momentNow }: RouterOptions = {}) {
+    this.#leaseMsMax = leaseMsMax
+    this.#now = now
+  }
+
+  /** Takes what a complete look at the routing topic gave, which began at `freshAt`. */
+  update(table: RoutingTable, topicPartitions: number, freshAt: Moment): void {
+    this.#table = table
+    this.#freshAt = freshAt
+    if (this.#untold?.partitions === topicPartitions) return
+    const fields = { version: 0, effectiveAt: 0, spreads: [], times: ROUTING_TIMES }
+    this.#untold = { ...fields, partitions: topicPartitions, ways: new Map() }
+  }
+
+  get table(): RoutingTable {
+    return this.#table
+  }
+
+  /** The version in force at `at` as far as is known: one object for as long as it is that one. */
+  versionAt(at: number): RoutingVersion | undefined {
+    return versionAt(this.#table, at) ?? this.#untold
+  }
+
+  /** Within its lease the table knows every version that can rule an event of now. */
+  isFresh(): boolean {
+    const now = this.#now()
+    const { wallMs, monotonicMs } = this.#freshAt
+    // Both clocks: one stands still while the machine sleeps, the other may be set back.
+    const ageMs = Math.max(now.monotonicMs - monotonicMs, now.wallMs - wallMs)
+    return ageMs <= this.#leaseMs()
+  }
+
+  #leaseMs(): number {
+    const times = this.#table.versions.at(-1)?.times ?? ROUTING_TIMES
+    return Math.min(times.leaseMs, this.#leaseMsMax)
+  }
+
+  /**
+   * The partition of an event that has its id; or ROUTE_STALE, or ROUTE_FUTURE. Every copy gets the
+   * same partition, from whatever router, as long as it repeats `at`.
+   */
+  partitionOf(counter: string, key: string, id: string, at: number): number {
+    const version = this.versionAt(at)
+    if (version === undefined || at >= this.#table.knownUntil) return ROUTE_STALE
+    const { aheadMs } = this.#table.versions.at(-1)?.times ?? ROUTING_TIMES
+    if (at > this.#now().wallMs + aheadMs) return ROUTE_FUTURE
+    // What ruled before the last look is known for ever, whatever has been told since.
+    if (at > this.#freshAt.wallMs && !this.isFresh()) return ROUTE_STALE
+    return partitionIn(version, counter, key, id)
+  }
+
+  /**
+   * A partition for an event whose id is made now, and will carry the partition: any of its shards
+   * will do, in turn. Never stale, since no copy of it will be routed by a table; ROUTE_STALE only
+   * while nothing at all is known of the topic.
+   */
+  partitionForNew(counter: string, key: string, at: number): number {
+    const version = this.versionAt(at)
+    if (version === undefined) return ROUTE_STALE
+    if (waysOf(version, counter, key) === 1) {
+      return partitionOf(recordKey(counter, key), version.partitions)
+    }
+    const shards = shardPartitions(version, counter, key)
+    return shards[this.#turn++ % shards.length]!
+  }
+
+  /** For whom to tell: how old the table is, and how old it may be. */
+  age(): { ageMs: number; leaseMs: number } {
+    return { ageMs: this.#now().monotonicMs - this.#freshAt.monotonicMs, leaseMs: this.#leaseMs() }
+  }
+}
