@@ -13,7 +13,12 @@ export type CliOptions = {
 
 const ENTRY = join(import.meta.dirname, '..', 'cli', 'bin', 'countersink.js')
 
-export type CliProcess = { done: Promise<CliRun>; signal: (name: NodeJS.Signals) => void }
+export type CliProcess = {
+  done: Promise<CliRun>
+  signal: (name: NodeJS.Signals) => void
+  /** What it has printed so far. */
+  stdout: () => string
+}
 
 /** Starts the command as a user's shell would, with nothing in its environment but PATH and `env`. */
 export function startCli(args: readonly string[], options: CliOptions): CliProcess {
@@ -34,7 +39,7 @@ export function startCli(args: readonly string[], options: CliOptions): CliProce
   const { promise, resolve, reject } = Promise.withResolvers<CliRun>()
   child.on('error', reject)
   child.on('close', (code) => resolve({ code: code ?? -1, ...run }))
-  return { done: promise, signal: (name) => child.kill(name) }
+  return { done: promise, signal: (name) => child.kill(name), stdout: () => run.stdout }
 }
 
 export function runCli(args: readonly string[], options: CliOptions): Promise<CliRun> {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { printable, printableJson } from './printable.ts'
+import { printable, printableJson, printableJsonLine } from './printable.ts'
 
 describe('printable', () => {
   it('shows terminal escapes instead of sending them', () => {
@@ -23,6 +23,9 @@ describe('printableJson', () => {
         const written = printableJson({ value, text })
         // Comparing texts: JSON has no -0, and the value went through JSON once.
         expect(JSON.stringify(JSON.parse(written))).toBe(JSON.stringify({ value, text }))
+        const line = printableJsonLine({ value, text })
+        expect(JSON.stringify(JSON.parse(line))).toBe(JSON.stringify({ value, text }))
+        expect(line).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u)
         expect(written.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u)
       }),
     )

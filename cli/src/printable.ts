@@ -21,6 +21,11 @@ export function printableJson(value: unknown): string {
   })
 }
 
+/** The same on one line. */
+export function printableJsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(UNSAFE, unicodeEscapes)
+}
+
 function unicodeEscapes(character: string): string {
   let escaped = ''
   for (let i = 0; i < character.length; i++) {

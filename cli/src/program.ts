@@ -1,14 +1,19 @@
 import { parseDuration } from '@countersink/shared/duration'
-import { Command, InvalidArgumentError, Option } from 'commander'
-import type { CommandContext } from './context.ts'
-import { EXIT_HELP, type ExitCode } from './exit-codes.ts'
+import { Command, Option } from 'commander'
+import { addCat } from './cat-command.ts'
+import type { Runner } from './context.ts'
+import { EXIT_HELP } from './exit-codes.ts'
+import {
+  type Common,
+  dimension,
+  offsetOrEarliest,
+  step,
+  time,
+  timeoutOption,
+  wholeNumber,
+  withCommonOptions,
+} from './options.ts'
 import { parseTime } from './time-argument.ts'
-
-/** Runs a command with settings of the data directory that was named, if any. */
-export type Runner = (
-  dataDir: string | undefined,
-  command: (context: CommandContext) => Promise<ExitCode>,
-) => Promise<void>
 
 const WINDOWS_SHOWN = 60
 
@@ -37,19 +42,11 @@ ${EXIT_HELP}`,
   addGet(program, run)
   addWindows(program, run)
   addStatus(program, run)
+  addCat(program, run)
   addDoctor(program, run)
   addGap(program, run)
   return program
 }
-
-function withCommonOptions(command: Command): Command {
-  return command
-    .option('--json', 'print JSON')
-    .option('--data-dir <dir>', 'use the local stack that keeps its data there')
-    .helpOption('-h, --help', 'show this help')
-}
-
-type Common = { json?: true; dataDir?: string }
 
 function addPublish(program: Command, run: Runner): void {
   const command = program
@@ -270,44 +267,4 @@ ${EXIT_HELP}`,
         return listGaps({ json: o.json === true }, context)
       })
     })
-}
-
-function timeoutOption(description: string, standard: string): Option {
-  return new Option('--timeout <duration>', description)
-    .argParser(duration)
-    .default(duration(standard), standard)
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text)
-  if (ms === undefined) throw new InvalidArgumentError('It is no duration such as 30s, 5m or 1h.')
-  return ms
-}
-
-function step(text: string): string {
-  duration(text)
-  return text
-}
-
-function time(text: string): string {
-  if (parseTime(text, Date.now()) !== undefined) return text
-  throw new InvalidArgumentError(
-    'It is no time: RFC 3339, a date, epoch milliseconds, "now", or how long ago such as 24h.',
-  )
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
-  throw new InvalidArgumentError('It is no whole number.')
-}
-
-function offsetOrEarliest(text: string): number | 'earliest' {
-  return text === 'earliest' ? text : wholeNumber(text)
-}
-
-function dimension(text: string, previous: ReadonlyMap<string, string>): Map<string, string> {
-  const at = text.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError('It is not of the form name=value.')
-  return new Map([...previous, [text.slice(0, at), text.slice(at + 1)]])
 }
