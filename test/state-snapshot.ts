@@ -1,3 +1,4 @@
+import { formatSdkId, SDK_ID } from '@countersink/shared/sdk-id'
 import type { PartitionState } from '@countersink/aggregator/core/partition-state'
 
 /**
@@ -20,7 +21,7 @@ export function snapshotOf(state: PartitionState) {
   }
 }
 
-/** Counter, end of the bucket and the 128 bits of every remembered id, in no order. */
+/** Counter, end of the bucket, and the 128 bits or the text of every remembered id, sorted. */
 function idsOf(state: PartitionState): string[] {
   const ids: string[] = []
   for (const bucket of state.ids.hashed.buckets()) {
@@ -31,5 +32,12 @@ function idsOf(state: PartitionState): string[] {
       ids.push(`${bucket.counter} ${bucket.end} ${bits}`)
     }
   }
+  const name = Buffer.alloc(SDK_ID.sessionChars)
+  state.ids.intervals.forEach(({ counter, end }, lane, first, length) => {
+    const number = state.ids.lanes.copyName(lane, name, 0)
+    for (let i = 0; i < length; i++) {
+      ids.push(`${counter} ${end} ${formatSdkId(name.toString(), number, first + i)}`)
+    }
+  })
   return ids.sort()
 }

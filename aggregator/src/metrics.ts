@@ -93,9 +93,26 @@ function addGauges(ownership: Ownership, registers: Registry[]): void {
   gauge('countersink_dirty_pages', 'Pages that lack something of the log', () =>
     sum(({ state }) => state?.dirt.sums.size ?? 0),
   )
-  gauge('countersink_ids_count', 'Ids remembered', () => sum(({ state }) => state?.ids.size ?? 0))
-  gauge('countersink_ids_bytes', 'Bytes allocated for remembered ids', () =>
-    sum(({ state }) => state?.ids.byteLength ?? 0),
+  gauge('countersink_ids_count', 'Ids remembered by their hashes', () =>
+    sum(({ state }) => state?.ids.hashed.size ?? 0),
+  )
+  gauge('countersink_ids_bytes', 'Bytes allocated for the hashes of ids', () =>
+    sum(({ state }) => state?.ids.hashed.byteLength ?? 0),
+  )
+  gauge('countersink_made_ids_count', 'SDK-made ids remembered, in intervals', () =>
+    sum(({ state }) => state?.ids.intervals.sequences ?? 0),
+  )
+  gauge('countersink_id_intervals_count', 'Intervals of SDK-made ids remembered', () =>
+    sum(({ state }) => state?.ids.intervals.size ?? 0),
+  )
+  gauge('countersink_id_intervals_bytes', 'Bytes allocated for intervals of ids', () =>
+    sum(({ state }) => state?.ids.intervals.byteLength ?? 0),
+  )
+  gauge('countersink_id_lanes_count', 'Lanes of SDK sessions remembered', () =>
+    sum(({ state }) => state?.ids.lanes.size ?? 0),
+  )
+  gauge('countersink_id_lanes_bytes', 'Bytes allocated for lanes of SDK sessions', () =>
+    sum(({ state }) => state?.ids.lanes.byteLength ?? 0),
   )
   gauge('countersink_pages_bytes', 'Bytes allocated for dirt and cached pages', () =>
     sum(({ state }) =>

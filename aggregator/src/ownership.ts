@@ -187,7 +187,8 @@ export class Ownership {
       {
         partition: owned.partition,
         next: state.next,
-        ids: state.ids.size,
+        ids: state.ids.hashed.size,
+        intervals: state.ids.intervals.size,
         dirt: state.dirt.entries,
         ms: Math.round(performance.now() - begun),
       },

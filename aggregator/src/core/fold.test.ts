@@ -24,9 +24,20 @@ const CONTRACTS: Contracts = {
   },
 }
 
-/** Events with few ids, keys and times, so that duplicates, conflicts and late ones are common. */
+const { MAX_SAFE_INTEGER } = Number
+/** All but the last character of a session's name. */
+const SESSION = '0mchx2z1aAZaz09_-AZaz09_'
+
+/**
+ * Events with few ids (some of the form that SDKs make), keys and times, so that duplicates,
+ * conflicts and late ones are common.
+ */
 const event = fc.record({
-  id: fc.integer({ min: 0, max: 30 }).map((n) => `i${n}`),
+  id: fc.oneof(
+    fc.integer({ min: 0, max: 30 }).map((n) => `i${n}`),
+    fc.integer({ min: 0, max: 30 }).map((n) => `${SESSION}${n % 2}.${n % 3}.${n >> 1}`),
+    fc.integer({ min: 0, max: 5 }).map((n) => `${SESSION}0.0.${MAX_SAFE_INTEGER - n}`),
+  ),
   counter: fc.constantFrom('views', 'likes'),
   key: fc.constantFrom('k1', 'k2', 'k3'),
   delta: fc.oneof(fc.constantFrom(1, -2, 0), fc.maxSafeInteger()),

@@ -1,7 +1,6 @@
 import type { Contracts } from '@countersink/shared/contracts'
 import { CounterStates } from './counter-states.ts'
 import { Dirt } from './dirt.ts'
-import type { IdBucket } from './id-memory.ts'
 import { Interner } from './interner.ts'
 import type { HashKey } from './keyed-hash.ts'
 import { Ledger } from './ledger.ts'
@@ -41,8 +40,6 @@ export class PartitionState {
   next: number
   /** Largest append time folded so far, epoch milliseconds. */
   appendMax: number
-  /** The bucket that the last id of a counter went to, by ordinal: the next one mostly goes there too. */
-  readonly buckets: (IdBucket | undefined)[] = []
 
   constructor(settings: PartitionSettings) {
     const { partition, partitions, hashKey, contracts } = settings

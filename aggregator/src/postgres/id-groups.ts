@@ -1,44 +1,91 @@
 import { type IdBucket, ID_WORDS, type IdMemory } from '../core/id-memory.ts'
+import type { RememberedIds } from '../core/remembered-ids.ts'
+import { takeNewIntervals } from './interval-groups.ts'
 
 /*
- * The ids of one commit, little-endian, as they lie in memory:
+ * The ids of one commit, little-endian; hashed ones as they lie in memory:
  *
- *     ids   := group*
- *     group := counter int32 | bucket end int64 (epoch ms) | count uint32 | count × (96 bits identity, 32 bits payload)
+ *     ids       := (mark | group)*
+ *     mark      := −2^31 int32          SDK-made ids after it are intervals, none is hashed
+ *     group     := hashed | intervals
+ *     hashed    := counter int32 | bucket end int64 (epoch ms) | count uint32 | count × (96 bits identity, 32 bits payload)
+ *     intervals := −1 − counter int32 | length uint32 | body (interval-groups.ts)
+ *
+ * Commits of before there were intervals have no mark: the ids of SDKs are hashed in them too. A
+ * process of that time cannot read a mark, and says so, instead of forgetting what it cannot read.
  */
-export const ID_GROUP_HEADER_BYTES = 16
+const HASHED_HEADER_BYTES = 16
+const INTERVALS_HEADER_BYTES = 8
+const MARK_BYTES = 4
+const MARK = -(2 ** 31)
 const ID_BYTES = ID_WORDS * 4
 
 /**
  * The ids remembered since the last call as one buffer, and marks them as saved. `counterIdOf`
  * gives the counter's number in the tables.
  */
-export function takeNewIds(ids: IdMemory, counterIdOf: (ordinal: number) => number): Buffer {
+export function takeNewIds(ids: RememberedIds, counterIdOf: (ordinal: number) => number): Buffer {
+  const parts = [...takeHashed(ids.hashed, counterIdOf)]
+  for (const { counter, body } of takeNewIntervals(ids)) {
+    const header = Buffer.allocUnsafe(INTERVALS_HEADER_BYTES)
+    header.writeInt32LE(-1 - counterIdOf(counter), 0)
+    header.writeUInt32LE(body.length, 4)
+    parts.push(header, body)
+  }
+  if (parts.length === 0) return Buffer.alloc(0)
+  const mark = Buffer.allocUnsafe(MARK_BYTES)
+  mark.writeInt32LE(MARK, 0)
+  return Buffer.concat([mark, ...parts])
+}
+
+function* takeHashed(ids: IdMemory, counterIdOf: (ordinal: number) => number): Generator<Buffer> {
   const fresh: IdBucket[] = []
   let length = 0
   for (const bucket of ids.buckets()) {
     if (bucket.count === bucket.saved) continue
     fresh.push(bucket)
-    length += ID_GROUP_HEADER_BYTES + (bucket.count - bucket.saved) * ID_BYTES
+    length += HASHED_HEADER_BYTES + (bucket.count - bucket.saved) * ID_BYTES
   }
+  if (fresh.length === 0) return
   const bytes = Buffer.allocUnsafe(length)
   let at = 0
   for (const bucket of fresh) {
     bytes.writeInt32LE(counterIdOf(bucket.counter), at)
     bytes.writeBigInt64LE(BigInt(bucket.end), at + 4)
     bytes.writeUInt32LE(bucket.count - bucket.saved, at + 12)
-    at = ids.copyIds(bucket, bucket.saved, bytes, at + ID_GROUP_HEADER_BYTES)
+    at = ids.copyIds(bucket, bucket.saved, bytes, at + HASHED_HEADER_BYTES)
     bucket.saved = bucket.count
   }
-  return bytes
+  yield bytes
 }
 
-export type IdGroupHeader = { counter: number; end: number; count: number }
+export type HashedGroup = {
+  kind: 'hashed'
+  counter: number
+  end: number
+  /** Four words an id. */
+  ids: Buffer
+  /** True when ids that an SDK made may be among them. */
+  mayBeMade: boolean
+}
+export type IntervalGroup = { kind: 'intervals'; counter: number; body: Buffer }
 
-export function readIdGroupHeader(bytes: Buffer, at: number): IdGroupHeader {
-  return {
-    counter: bytes.readInt32LE(at),
-    end: Number(bytes.readBigInt64LE(at + 4)),
-    count: bytes.readUInt32LE(at + 12),
+export function* readIdGroups(bytes: Buffer): Generator<HashedGroup | IntervalGroup> {
+  let mayBeMade = true
+  for (let at = 0; at < bytes.length;) {
+    const tag = bytes.readInt32LE(at)
+    if (tag === MARK) {
+      mayBeMade = false
+      at += MARK_BYTES
+    } else if (tag < 0) {
+      const start = at + INTERVALS_HEADER_BYTES
+      at = start + bytes.readUInt32LE(at + 4)
+      yield { kind: 'intervals', counter: -1 - tag, body: bytes.subarray(start, at) }
+    } else {
+      const end = Number(bytes.readBigInt64LE(at + 4))
+      const start = at + HASHED_HEADER_BYTES
+      at = start + bytes.readUInt32LE(at + 12) * ID_BYTES
+      yield { kind: 'hashed', counter: tag, end, ids: bytes.subarray(start, at), mayBeMade }
+    }
   }
 }

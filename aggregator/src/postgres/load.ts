@@ -9,7 +9,8 @@ import { PartitionState } from '../core/partition-state.ts'
 import { formatSeriesName, MISROUTED } from '../core/series-dictionary.ts'
 import type { ClaimedPartition } from './claim.ts'
 import type { CounterIds } from './counter-ids.ts'
-import { ID_GROUP_HEADER_BYTES, readIdGroupHeader } from './id-groups.ts'
+import { type HashedGroup, readIdGroups } from './id-groups.ts'
+import { restoreIntervals } from './interval-groups.ts'
 import { readPages, sumAt } from './page-reads.ts'
 
 const SERIES_PER_READ_MAX = 20_000
@@ -112,7 +113,7 @@ async function loadIds(client: pg.ClientBase, request: LoadRequest, state: Parti
   }
   for (const bucket of state.ids.hashed.buckets()) bucket.saved = bucket.count
   for (const [ordinal, counter] of state.counters.list.entries()) {
-    counter.expiresAt = state.ids.hashed.firstEnd(ordinal)
+    counter.expiresAt = state.ids.firstEnd(ordinal)
   }
 }
 
@@ -129,19 +130,31 @@ function restoreIds(
   ids: Buffer,
   first: number,
 ): void {
-  for (let at = 0; at < ids.length;) {
-    const { counter, end, count } = readIdGroupHeader(ids, at)
-    const start = at + ID_GROUP_HEADER_BYTES
-    at = start + count * ID_WORDS * 4
-    const ordinal = ordinals.get(counter)
-    if (ordinal === undefined) throw new RangeError(`ids of the unknown counter ${counter}`)
+  for (const group of readIdGroups(ids)) {
+    const ordinal = ordinals.get(group.counter)
+    if (ordinal === undefined) throw new RangeError(`ids of the unknown counter ${group.counter}`)
     const { clock, latenessMs } = state.counters.list[ordinal]!
-    if (end <= clock - latenessMs) continue
-    // A copy of its own, because a typed array of words needs its bytes aligned.
-    const words = new Int32Array(new Uint8Array(ids.subarray(start, at)).buffer)
-    const bucket = state.ids.hashed.bucket(ordinal, end, first)
-    for (let i = 0; i < count; i++) state.ids.hashed.insert(bucket, words, i * ID_WORDS)
+    const lateBefore = clock - latenessMs
+    if (group.kind === 'hashed') {
+      if (group.end > lateBefore) restoreHashed(state, ordinal, group, first)
+    } else {
+      const target = { ids: state.ids, counter: ordinal, firstOffset: first, lateBefore }
+      restoreIntervals(group.body, target)
+    }
   }
+}
+
+function restoreHashed(
+  state: PartitionState,
+  ordinal: number,
+  { end, ids }: HashedGroup,
+  first: number,
+): void {
+  // A copy of its own, because a typed array of words needs its bytes aligned.
+  const words = new Int32Array(new Uint8Array(ids).buffer)
+  const { hashed } = state.ids
+  const bucket = hashed.bucket(ordinal, end, first)
+  for (let at = 0; at < words.length; at += ID_WORDS) hashed.insert(bucket, words, at)
 }
 
 type DeltaRow = {

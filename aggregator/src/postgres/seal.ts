@@ -49,7 +49,7 @@ export function sealPartition(
     first,
     next,
     appendMax,
-    idsFloor: idsFloorOf(state),
+    idsFloor: state.ids.floor(next),
     counts: { read, applied, duplicate, conflict, late, invalid, misrouted },
     clocks: takeClocks(state, counterOf),
     rejects,
@@ -58,7 +58,7 @@ export function sealPartition(
     addSeries(state.partition, counter, counterOf(ordinal), log)
   }
   if (next > first) {
-    addCommit(sealed, takeNewIds(state.ids.hashed, counterOf), log)
+    addCommit(sealed, takeNewIds(state.ids, counterOf), log)
     addDeltas(state, counterOf, log)
     state.dirt.absorb(state.open, first, state.counters.list)
     state.open.clear()
@@ -66,12 +66,6 @@ export function sealPartition(
   state.first = next
   ledger.reset(next)
   return sealed
-}
-
-function idsFloorOf(state: PartitionState): number {
-  let floor = state.next
-  for (const bucket of state.ids.hashed.buckets()) floor = Math.min(floor, bucket.firstOffset)
-  return floor
 }
 
 function takeClocks(state: PartitionState, counterOf: (ordinal: number) => number) {
