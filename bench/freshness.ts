@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { createProducer, type Producer } from '@countersink/producer'
 import { createLogger } from '@countersink/shared/log'
 import { followFetches, type FetchTimes } from './fetch-times.ts'
-import { COUNTER, createRandom, keyName, keyNumber } from './loads.ts'
+import { COUNTER, createRandom, keyName, LOADS, UNIT } from './loads.ts'
 import { quantile, writeResults } from './results.ts'
 import { type BenchServers, startServers } from './servers.ts'
 import { startAggregator, startQueryApi } from './services.ts'
@@ -96,7 +96,7 @@ async function sendOpenLoop(
     const due = Math.min(Math.floor(((performance.now() - startMs) / 1000) * rate), total)
     for (; sent < due; sent++) {
       const dueMs = startMs + (sent / rate) * 1000
-      const key = keyName(keyNumber(random()))
+      const key = keyName(LOADS.cubed.pick(random() * UNIT))
       const event = { id: `${run}-${sent}`, counter: COUNTER, key, delta: 1, at: Date.now() }
       const added = producer.add(event)
       if (sent % PROBE_EVERY === 0 && sent >= rate * WARM_UP_S) {

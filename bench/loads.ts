@@ -1,9 +1,20 @@
 /**
- * The load of the benchmarks, and what must come out of it. Nothing of Countersink is imported
- * here: the totals and windows that both sides are held to are computed while events are made.
+ * The loads of the benchmarks. Nothing of Countersink is imported here, nor in load-oracle.ts: the
+ * totals and windows that every side is held to are computed while events are made.
  */
 
+export type LoadShape = {
+  title: string
+  keys: number
+  /** The key that a number in [0, 1) picks. */
+  pick: (unit: number) => number
+  windowMs: number
+  /** A copy repeats an event at most this far back; 1 is the event before. */
+  copyDistanceMax: number
+}
+
 export type LoadOptions = {
+  shape: LoadShape
   /** Copies included. */
   events: number
   seed: number
@@ -11,13 +22,13 @@ export type LoadOptions = {
   startMs: number
 }
 
-export type LoadEvent = { key: number; id: string; delta: number; at: number }
+export type LoadEvent = { key: number; id: string; delta: number; at: number; copy: boolean }
 
 export const COUNTER = 'video_views'
-export const KEYS = 100_000
 export const EVENTS_PER_MINUTE = 120_000
 export const MINUTE_MS = 60_000
-/** One in ten events repeats the one before it. */
+const SECOND_MS = 1000
+/** One in ten events repeats one before it: no side can leave de-duplication out unnoticed. */
 const COPY_EVERY = 10
 const DELTA_MAX = 9
 
@@ -32,15 +43,96 @@ export function createRandom(seed: number): () => number {
   }
 }
 
-const UNIT = 2 ** -32
+export const UNIT = 2 ** -32
 
-/** Skewed keys, `floor(r^3 * 100000)`: the first tenth of the keys gets almost half of the events. */
-export function keyNumber(random: number): number {
-  return Math.floor((random * UNIT) ** 3 * KEYS)
+/** Zipf with exponent 1: the key of rank r is picked in proportion to 1 / r. */
+function zipf(keys: number): (unit: number) => number {
+  let sums: Float64Array | undefined
+  return (unit) => {
+    sums ??= harmonicSums(keys)
+    const wanted = unit * (sums[keys - 1] ?? 0)
+    let [low, high] = [0, keys - 1]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((sums[middle] ?? 0) > wanted) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
 }
+
+function harmonicSums(keys: number): Float64Array {
+  const sums = new Float64Array(keys)
+  let sum = 0
+  for (let rank = 1; rank <= keys; rank++) {
+    sum += 1 / rank
+    sums[rank - 1] = sum
+  }
+  return sums
+}
+
+/** Keys drawn alike, one-minute windows. */
+export function flatShape(keys: number): LoadShape {
+  return {
+    title: `flat: ${keys.toLocaleString('en')} keys, all alike`,
+    keys,
+    pick: (unit) => Math.floor(unit * keys),
+    windowMs: MINUTE_MS,
+    copyDistanceMax: 1,
+  }
+}
+
+const FLAT = flatShape(100_000)
+
+/** `floor(r^3 * 100000)`: the first tenth of the keys gets almost half of the events. */
+const CUBED: LoadShape = {
+  ...FLAT,
+  title: 'cubed: 100,000 keys by floor(r^3 * 100000)',
+  pick: (unit) => Math.floor(unit ** 3 * FLAT.keys),
+}
+
+export const LOADS = {
+  skewed: {
+    ...FLAT,
+    title: 'skewed: Zipf 1.0 over 1,000,000 keys',
+    keys: 1_000_000,
+    pick: zipf(1_000_000),
+  },
+  flat: FLAT,
+  hot: { ...FLAT, title: 'hot: one key', keys: 1, pick: () => 0 },
+  duplicates: {
+    ...CUBED,
+    title: 'duplicates: 10% repeat an event of the last 100,000, keys as in cubed',
+    copyDistanceMax: 100_000,
+  },
+  windows: {
+    ...flatShape(10_000),
+    title: 'windows: one second each (2,000 events), 10,000 keys, all alike',
+    windowMs: SECOND_MS,
+  },
+  /** What was measured before there were others: kept so that figures can be compared. */
+  cubed: CUBED,
+} satisfies Record<string, LoadShape>
+
+export type LoadName = keyof typeof LOADS
 
 export function keyName(key: number): string {
   return `v_${String(key).padStart(5, '0')}`
+}
+
+/** The number of a key by its name; NaN when it is none of ours. */
+export function keyOfName(name: string): number {
+  return name.startsWith('v_') ? Number(name.slice(2)) : Number.NaN
+}
+
+/** Of event time: whole minutes that a load covers. */
+export function minutesOf(events: number): number {
+  return Math.ceil(events / EVENTS_PER_MINUTE)
+}
+
+/** A start for which no event lies in the future, and no side may drop one for its age. */
+export function startOf(events: number, nowMs: number): number {
+  return (Math.floor(nowMs / MINUTE_MS) - minutesOf(events) - 2) * MINUTE_MS
 }
 
 function hex(value: number): string {
@@ -53,75 +145,33 @@ function idOf(random: () => number, number: number): string {
   return `${a}-${b.slice(0, 4)}-${b.slice(4)}-${c.slice(0, 4)}-${c.slice(4)}${hex(number)}`
 }
 
-/** The same events for the same options, in order of time. */
+/** The same events for the same options, in order of time but for the copies. */
 export function* loadEvents(options: LoadOptions): Generator<LoadEvent> {
+  const { pick, copyDistanceMax } = options.shape
   const random = createRandom(options.seed)
-  let previous: LoadEvent | undefined
+  const recent: LoadEvent[] = []
+  let made = 0
   for (let i = 0; i < options.events; i++) {
-    if (previous !== undefined && random() % COPY_EVERY === 0) {
-      yield previous
+    if (made > 0 && random() % COPY_EVERY === 0) {
+      const back = 1 + (random() % Math.min(copyDistanceMax, made))
+      const first = recent[(made - back) % copyDistanceMax]
+      if (first !== undefined) yield { ...first, copy: true }
       continue
     }
     const event: LoadEvent = {
-      key: keyNumber(random()),
+      key: pick(random() * UNIT),
       id: idOf(random, i),
       delta: 1 + (random() % DELTA_MAX),
       at: options.startMs + Math.floor((i * MINUTE_MS) / EVENTS_PER_MINUTE),
+      copy: false,
     }
-    previous = event
+    recent[made++ % copyDistanceMax] = event
     yield event
   }
 }
 
-/** About 113 bytes. */
+/** About 114 bytes. */
 export function eventJson(event: LoadEvent): string {
   const { id, key, delta, at } = event
   return `{"id":"${id}","counter":"${COUNTER}","key":"${keyName(key)}","delta":${delta},"at":${at}}`
-}
-
-/** What was counted once all of a load is: sums by key, and by key and minute. */
-export class LoadOracle {
-  readonly totals = new Float64Array(KEYS)
-  readonly #startMs: number
-  readonly #minutes: number
-  readonly #windows: Float64Array
-  #previous: LoadEvent | undefined
-  applied = 0
-  copies = 0
-
-  constructor(options: LoadOptions) {
-    this.#startMs = options.startMs
-    this.#minutes = Math.ceil(options.events / EVENTS_PER_MINUTE)
-    this.#windows = new Float64Array(this.#minutes * KEYS)
-  }
-
-  add(event: LoadEvent): void {
-    // Copies follow their first at once: it is the same object.
-    if (event === this.#previous) {
-      this.copies++
-      return
-    }
-    this.#previous = event
-    this.applied++
-    const minute = Math.floor((event.at - this.#startMs) / MINUTE_MS)
-    const cell = minute * KEYS + event.key
-    this.totals[event.key] = (this.totals[event.key] ?? 0) + event.delta
-    this.#windows[cell] = (this.#windows[cell] ?? 0) + event.delta
-  }
-
-  total(key: number): number {
-    return this.totals[key] ?? 0
-  }
-
-  window(key: number, startMs: number): number {
-    const minute = (startMs - this.#startMs) / MINUTE_MS
-    return this.#windows[minute * KEYS + key] ?? 0
-  }
-
-  /** How many keys, and how many pairs of key and minute, have a sum. Deltas are positive. */
-  counts(): { keys: number; windows: number } {
-    const positive = (sums: Float64Array): number =>
-      sums.reduce((count, sum) => count + (sum > 0 ? 1 : 0), 0)
-    return { keys: positive(this.totals), windows: positive(this.#windows) }
-  }
 }

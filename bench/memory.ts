@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { freePort } from '@countersink/local/ports'
 import { untilCounted } from './counted.ts'
-import { loadEvents, LoadOracle, MINUTE_MS } from './loads.ts'
+import { LOADS, loadEvents, startOf } from './loads.ts'
 import {
   type Allocated,
   inspectProcess,
@@ -11,7 +11,7 @@ import {
 import { writeResults } from './results.ts'
 import { startServers } from './servers.ts'
 import { type Service, startAggregator } from './services.ts'
-import { appendToTopic, type TopicLoad } from './topic-load.ts'
+import { appendToTopic, emptyTopic } from './topic-load.ts'
 
 /** Longer than the load is, so that every id stays remembered. */
 const CONTRACTS = 'defaults: { lateness: 24h, windows: [1m] }\n'
@@ -55,18 +55,22 @@ async function main(): Promise<void> {
   try {
     const inspector = await inspectProcess(inspectPort)
     await servers.makeTopic(TOPIC, PARTITIONS)
-    const startMs = (Math.floor(Date.now() / MINUTE_MS) - 120) * MINUTE_MS
-    const options = { events: total, seed: SEED, startMs }
-    const ends = Array.from({ length: PARTITIONS }, () => 0)
-    const oracle = new LoadOracle(options)
-    const load: TopicLoad = { topic: TOPIC, partitions: PARTITIONS, bytes: 0, oracle, ends }
-    const events = loadEvents(options)
+    const startMs = startOf(total, Date.now())
+    const options = {
+      brokers: servers.brokers,
+      topic: TOPIC,
+      encoding: 'json',
+      partitions: PARTITIONS,
+      load: { shape: LOADS.cubed, events: total, seed: SEED, startMs },
+    } as const
+    const load = emptyTopic(options)
+    const events = loadEvents(options.load)
     const readings: Reading[] = []
     for (let i = 0; i < steps.length; i++) {
       const [from, to] = [steps[i - 1] ?? 0, steps[i] ?? 0]
       await inspector.startSampling()
       for (let at = from; at < to; at += CHUNK) {
-        await appendToTopic(servers.brokers, load, events, Math.min(CHUNK, to - at))
+        await appendToTopic(options, load, events, Math.min(CHUNK, to - at))
         await untilCounted(servers.databaseUrl, load)
       }
       const allocated = await inspector.stopSampling(PLACES)

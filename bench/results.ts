@@ -16,7 +16,7 @@ export function writeResults(name: string, figures: Readonly<Record<string, unkn
     cpu: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
   }
   writeFileSync(file, `${JSON.stringify({ ...where, ...figures }, null, 2)}\n`)
-  console.log(`kept in bench/results/${name}.json`)
+  console.error(`kept in bench/results/${name}.json`)
 }
 
 function commitId(): string {

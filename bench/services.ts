@@ -16,6 +16,7 @@ const READY_POLL_MS = 50
 export type Service = {
   url: string
   port: number
+  pid: number
   /** Everything it has logged. */
   log: () => Promise<string>
   stop: () => Promise<void>
@@ -68,7 +69,7 @@ async function startService(name: string, options: ServiceOptions): Promise<Serv
       KAFKA_BROKERS: options.brokers,
       DATABASE_URL: options.databaseUrl,
       COUNTERSINK_TOPIC: options.topic,
-      COUNTERSINK_GROUP: 'bench',
+      COUNTERSINK_GROUP: `bench-${options.topic}`,
       COUNTERSINK_CONTRACTS: contracts,
       HOST: LOOPBACK,
       PORT: String(port),
@@ -79,6 +80,7 @@ async function startService(name: string, options: ServiceOptions): Promise<Serv
   return {
     url: `http://${LOOPBACK}:${port}`,
     port,
+    pid: child.pid ?? 0,
     log: () => readFile(logPath, 'utf8'),
     stop: async () => {
       child.kill('SIGTERM')

@@ -1,88 +1,174 @@
-import { createKafkaProducer, type ProducerRecord } from '@countersink/shared/kafka/producer'
+import {
+  createKafkaProducer,
+  type KafkaProducer,
+  type ProducerRecord,
+} from '@countersink/shared/kafka/producer'
 import { createLogger } from '@countersink/shared/log'
 import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { LoadOracle } from './load-oracle.ts'
 import {
   COUNTER,
   eventJson,
   keyName,
-  KEYS,
   type LoadEvent,
   loadEvents,
-  LoadOracle,
   type LoadOptions,
 } from './loads.ts'
+import { PackedTopic } from './packed-topic.ts'
 
-/** Records handed to the producer at once, over all partitions. */
-const BATCH_RECORDS = 20_000
+/** Bytes handed to the producer at once, over all partitions. */
+const BATCH_BYTES = 3 * 1024 * 1024
+/** Beside its key and value, roughly. */
+const RECORD_BYTES = 16
+
+export type Encoding = 'json' | 'packed'
 
 export type TopicLoad = {
   topic: string
+  encoding: Encoding
   partitions: number
+  /** Copies included: JSON and packed topics of one load have the same events but other copies. */
+  events: number
+  copies: number
+  /** Of the records' values. */
   bytes: number
   oracle: LoadOracle
   /** End offset of each partition. */
   ends: number[]
 }
 
-/** Writes a whole load to a topic that is empty, and knows afterwards what must be counted. */
-export async function fillTopic(
-  brokers: string,
-  topic: string,
-  partitions: number,
-  options: LoadOptions,
-): Promise<TopicLoad> {
+export type TopicOptions = {
+  brokers: string
+  topic: string
+  encoding: Encoding
+  partitions: number
+  load: LoadOptions
+  /** Of the same load, complete already. */
+  oracle?: LoadOracle
+}
+
+/** A topic without events, for appendToTopic. */
+export function emptyTopic(options: TopicOptions): TopicLoad {
+  const { topic, encoding, partitions } = options
   const ends = Array.from({ length: partitions }, () => 0)
-  const load = { topic, partitions, bytes: 0, oracle: new LoadOracle(options), ends }
-  await appendToTopic(brokers, load, loadEvents(options), options.events)
+  const oracle = options.oracle ?? new LoadOracle(options.load)
+  return { topic, encoding, partitions, events: 0, copies: 0, bytes: 0, oracle, ends }
+}
+
+/** Writes a whole load to a topic that is empty, and knows afterwards what must be counted. */
+export async function fillTopic(options: TopicOptions): Promise<TopicLoad> {
+  const load = emptyTopic(options)
+  const { events } = options.load
+  await appendToTopic(options, load, loadEvents(options.load), events)
   return load
 }
 
-/** Takes `count` more events from a load that goes on, and writes them to its topic. */
+/**
+ * Takes `count` more events from a load that goes on, and writes them to its topic. The packed ones
+ * repeat whole records instead of the single events that the load repeats: as many in all.
+ */
 export async function appendToTopic(
-  brokers: string,
+  options: TopicOptions,
   load: TopicLoad,
   events: Iterator<LoadEvent>,
   count: number,
 ): Promise<void> {
-  const { topic, partitions, oracle, ends } = load
+  const { shape } = options.load
   const producer = createKafkaProducer({
-    brokers: brokers.split(','),
+    brokers: options.brokers.split(','),
     clientId: 'bench-load',
     logger: createLogger('bench', 'silent'),
   })
   await producer.start()
-  const keys = Array.from({ length: KEYS }, (_, i) => recordKey(COUNTER, keyName(i)))
-  const places = keys.map((key) => partitionOf(key, partitions))
-  let waiting = new Map<number, ProducerRecord[]>()
-  let held = 0
-  const flush = async (): Promise<void> => {
-    const batches = waiting
-    waiting = new Map()
-    held = 0
-    const results = await producer.sendBatch(topic, batches)
-    for (const [partition, result] of results) {
-      if (result instanceof Error) throw result
-      ends[partition] = result.baseOffset + (batches.get(partition)?.length ?? 0)
-    }
-  }
-  let sending = Promise.resolve()
+  const writer = new TopicWriter(producer, load)
+  const names = new KeyNames(load.partitions)
+  const packed = new PackedTopic(load.partitions, shape.copyDistanceMax, (partition, record) => {
+    load.events += record.events
+    if (record.copy) load.copies += record.events
+    writer.add(partition, record)
+  })
   for (let i = 0; i < count; i++) {
     const { value: event, done } = events.next()
     if (done === true) break
-    oracle.add(event)
-    const value = Buffer.from(eventJson(event))
-    load.bytes += value.length
-    const partition = places[event.key] ?? 0
-    const records = waiting.get(partition)
-    const record = { key: keys[event.key] ?? null, value }
-    if (records === undefined) waiting.set(partition, [record])
-    else records.push(record)
-    if (++held < BATCH_RECORDS) continue
-    // One batch is on its way while the next is made.
-    await sending
-    sending = flush()
+    if (options.oracle === undefined) load.oracle.add(event)
+    const { key, partition } = names.of(event.key)
+    if (load.encoding === 'json') {
+      load.events++
+      if (event.copy) load.copies++
+      writer.add(partition, { key, value: Buffer.from(eventJson(event)) })
+    } else if (!event.copy) packed.add(partition, keyName(event.key), event)
+    if (writer.isFull) await writer.flush()
   }
-  await sending
-  await flush()
+  packed.finish()
+  await writer.flush()
+  await writer.sent()
   await producer.stop()
+}
+
+/** Record key and partition of each key number, made at the first use of each. */
+class KeyNames {
+  readonly #partitions: number
+  readonly #known: { key: Buffer; partition: number }[] = []
+
+  constructor(partitions: number) {
+    this.#partitions = partitions
+  }
+
+  of(number: number): { key: Buffer; partition: number } {
+    const known = this.#known[number]
+    if (known !== undefined) return known
+    const key = recordKey(COUNTER, keyName(number))
+    const made = { key, partition: partitionOf(key, this.#partitions) }
+    this.#known[number] = made
+    return made
+  }
+}
+
+class TopicWriter {
+  readonly #producer: KafkaProducer
+  readonly #load: TopicLoad
+  #waiting = new Map<number, ProducerRecord[]>()
+  #bytes = 0
+  #sending = Promise.resolve()
+
+  constructor(producer: KafkaProducer, load: TopicLoad) {
+    this.#producer = producer
+    this.#load = load
+  }
+
+  get isFull(): boolean {
+    return this.#bytes >= BATCH_BYTES
+  }
+
+  add(partition: number, record: ProducerRecord): void {
+    const bytes = record.value?.length ?? 0
+    this.#load.bytes += bytes
+    this.#bytes += bytes + (record.key?.length ?? 0) + RECORD_BYTES
+    const records = this.#waiting.get(partition)
+    if (records === undefined) this.#waiting.set(partition, [record])
+    else records.push(record)
+  }
+
+  /** One batch is on its way while the next is made. */
+  async flush(): Promise<void> {
+    const batches = this.#waiting
+    this.#waiting = new Map()
+    this.#bytes = 0
+    await this.#sending
+    this.#sending = this.#send(batches)
+    // Whoever waits for it next gets the error; until then nobody does.
+    this.#sending.catch(() => {})
+  }
+
+  sent(): Promise<void> {
+    return this.#sending
+  }
+
+  async #send(batches: ReadonlyMap<number, ProducerRecord[]>): Promise<void> {
+    const results = await this.#producer.sendBatch(this.#load.topic, batches)
+    for (const [partition, result] of results) {
+      if (result instanceof Error) throw result
+      this.#load.ends[partition] = result.baseOffset + (batches.get(partition)?.length ?? 0)
+    }
+  }
 }

@@ -44,9 +44,10 @@ import org.apache.kafka.streams.state.WindowStore;
  * exactly once. The record key is counter/key, so grouping by it is grouping by both.
  *
  * <p>args: bootstrap topic events threads guarantee(exactly_once_v2|at_least_once) dedup(on|off)
- * stateDir dumpFile. Measures from the first event processed until the group's committed offsets
- * cover the topic, prints one JSON line, then opens its stores again and writes all sums to
- * dumpFile, so that they can be checked.
+ * stateDir dumpFile windowMs warmTopic warmEvents. Counts warmTopic first, so that the JVM is warm,
+ * then measures from the first event processed until the group's committed offsets cover the topic.
+ * Prints a JSON line at each of the two, waits for the end of its standard input, then opens its
+ * stores again and writes all sums to dumpFile, so that they can be checked.
  */
 public final class Peer {
   record Event(String id, long delta, long at) {}
@@ -54,8 +55,16 @@ public final class Peer {
   static final JsonFactory JSON = new JsonFactory();
   static final LongAdder seen = new LongAdder();
   static final String APPLICATION = "peer-" + System.nanoTime();
+  static final String WARM_APPLICATION = APPLICATION + "-warm";
   static final long DEADLINE_NS = 1_800_000_000_000L;
   static volatile long firstNs = 0;
+  static volatile boolean warming = true;
+
+  static synchronized void first() {
+    if (firstNs != 0) return;
+    firstNs = System.nanoTime();
+    if (!warming) System.out.println("{\"at\":\"first\"}");
+  }
 
   /** A pull parser: half the cost of the tree that most people would read. */
   static Event parse(String topic, byte[] bytes) {
@@ -99,7 +108,7 @@ public final class Peer {
     }
   }
 
-  static Topology topology(String topic, boolean dedup, Properties settings) {
+  static Topology topology(String topic, boolean dedup, Duration window, Properties settings) {
     Serde<Event> events = Serdes.serdeFrom((t, e) -> null, Peer::parse);
     StreamsBuilder builder = new StreamsBuilder();
     KStream<String, Event> stream =
@@ -111,7 +120,7 @@ public final class Peer {
     stream =
         stream.peek(
             (key, event) -> {
-              if (firstNs == 0) firstNs = System.nanoTime();
+              if (firstNs == 0) first();
               seen.increment();
             });
     if (dedup) {
@@ -128,7 +137,7 @@ public final class Peer {
             .mapValues(Event::delta)
             .groupByKey(Grouped.with(Serdes.String(), Serdes.Long()));
     grouped
-        .windowedBy(TimeWindows.ofSizeAndGrace(Duration.ofMinutes(1), Duration.ofHours(1)))
+        .windowedBy(TimeWindows.ofSizeAndGrace(window, Duration.ofHours(1)))
         .reduce(
             Long::sum,
             Materialized.<String, Long, WindowStore<Bytes, byte[]>>as("windows")
@@ -143,9 +152,9 @@ public final class Peer {
     return builder.build(settings);
   }
 
-  static Properties settings(String[] args) {
+  static Properties settings(String[] args, String application) {
     Properties p = new Properties();
-    p.put(StreamsConfig.APPLICATION_ID_CONFIG, APPLICATION);
+    p.put(StreamsConfig.APPLICATION_ID_CONFIG, application);
     p.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, args[0]);
     p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, args[3]);
     p.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, args[4]);
@@ -165,12 +174,31 @@ public final class Peer {
   }
 
   public static void main(String[] args) throws Exception {
-    String topic = args[1];
-    long events = Long.parseLong(args[2]);
-    Properties settings = settings(args);
-    Topology topology = topology(topic, args[5].equals("on"), settings);
-    double seconds;
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", args[0]))) {
+    boolean dedup = args[5].equals("on");
+    Duration window = Duration.ofMillis(Long.parseLong(args[8]));
+    Properties warm = settings(args, WARM_APPLICATION);
+    run(args[9], Long.parseLong(args[10]), warm, topology(args[9], dedup, window, warm));
+    deleteTopics(args[0], WARM_APPLICATION);
+    seen.reset();
+    firstNs = 0;
+    warming = false;
+    Properties settings = settings(args, APPLICATION);
+    Topology topology = topology(args[1], dedup, window, settings);
+    double seconds = run(args[1], Long.parseLong(args[2]), settings, topology);
+    System.out.printf(
+        "{\"at\":\"end\",\"events\":%d,\"seconds\":%.3f}%n", seen.sum(), seconds);
+    System.in.read();
+    dump(new KafkaStreams(topology(args[1], dedup, window, settings), settings), args[7]);
+    deleteTopics(args[0], APPLICATION);
+    Runtime.getRuntime().halt(0);
+  }
+
+  /** Seconds from the first event processed until all of the topic is committed. */
+  static double run(String topic, long events, Properties settings, Topology topology)
+      throws Exception {
+    String bootstrap = settings.getProperty(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG);
+    String application = settings.getProperty(StreamsConfig.APPLICATION_ID_CONFIG);
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
       Map<TopicPartition, Long> ends = ends(admin, topic);
       KafkaStreams streams = new KafkaStreams(topology, settings);
       streams.start();
@@ -179,17 +207,11 @@ public final class Peer {
       // Closing commits at once what the next interval would.
       Thread closing = new Thread(() -> streams.close(Duration.ofSeconds(120)));
       closing.start();
-      while (!committed(admin, ends) && System.nanoTime() < deadline) Thread.sleep(5);
-      seconds = (System.nanoTime() - firstNs) / 1e9;
+      while (!committed(admin, application, ends) && System.nanoTime() < deadline) Thread.sleep(5);
+      double seconds = (System.nanoTime() - firstNs) / 1e9;
       closing.join();
+      return seconds;
     }
-    System.out.printf(
-        "{\"events\":%d,\"seconds\":%.3f,\"rate\":%.0f,\"guarantee\":\"%s\",\"dedup\":\"%s\"}%n",
-        seen.sum(), seconds, seen.sum() / seconds, args[4], args[5]);
-    System.out.flush();
-    dump(new KafkaStreams(topology(topic, args[5].equals("on"), settings), settings), args[7]);
-    deleteOwnTopics(args[0]);
-    Runtime.getRuntime().halt(0);
   }
 
   static Map<TopicPartition, Long> ends(Admin admin, String topic) throws Exception {
@@ -203,9 +225,10 @@ public final class Peer {
         .collect(Collectors.toMap(Map.Entry::getKey, e -> e.getValue().offset()));
   }
 
-  static boolean committed(Admin admin, Map<TopicPartition, Long> ends) throws Exception {
+  static boolean committed(Admin admin, String application, Map<TopicPartition, Long> ends)
+      throws Exception {
     Map<TopicPartition, OffsetAndMetadata> offsets =
-        admin.listConsumerGroupOffsets(APPLICATION).partitionsToOffsetAndMetadata().get();
+        admin.listConsumerGroupOffsets(application).partitionsToOffsetAndMetadata().get();
     return ends.entrySet().stream()
         .allMatch(
             end -> {
@@ -215,10 +238,10 @@ public final class Peer {
   }
 
   /** The broker is to have no work left from this run when the other side is measured. */
-  static void deleteOwnTopics(String bootstrap) throws Exception {
+  static void deleteTopics(String bootstrap, String application) throws Exception {
     try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
       var own = admin.listTopics().names().get();
-      admin.deleteTopics(own.stream().filter(t -> t.startsWith(APPLICATION)).toList()).all().get();
+      admin.deleteTopics(own.stream().filter(t -> t.startsWith(application)).toList()).all().get();
     }
   }
 

@@ -1,0 +1,69 @@
+import pg from 'pg'
+import type { BenchServers } from '../servers.ts'
+import { meterProcess } from '../usage.ts'
+
+export type Costs = {
+  cpuSeconds: { side: number; postgres: number; broker: number }
+  /** Postgres' write-ahead log. */
+  walBytes: number
+  /** Handed to the file system by all three, the log and a last checkpoint included. */
+  writtenBytes: number
+  /** Of the side's process. */
+  peakRssBytes: number
+}
+
+export type CostMeter = {
+  begin: () => Promise<void>
+  end: () => Promise<void>
+  /** Lets Postgres write what it still holds back, and ends. */
+  stop: () => Promise<Costs>
+}
+
+/** Measures what a side's process, Postgres and the broker spend between begin() and end(). */
+export async function meterCosts(servers: BenchServers, sidePid: number): Promise<CostMeter> {
+  const client = new pg.Client({ connectionString: servers.databaseUrl })
+  await client.connect()
+  // What runs before have left to be written must not count for this one.
+  await client.query('checkpoint')
+  const meters = {
+    side: meterProcess(sidePid),
+    postgres: meterProcess(servers.postgresPid),
+    broker: meterProcess(servers.kafkaPid),
+  }
+  const all = Object.values(meters)
+  let [walFirst, walLast] = [0, 0]
+  return {
+    begin: async () => {
+      for (const meter of all) meter.begin()
+      walFirst = await walPosition(client)
+    },
+    end: async () => {
+      for (const meter of all) meter.end()
+      walLast = await walPosition(client)
+    },
+    stop: async () => {
+      await client.query('checkpoint')
+      await client.end()
+      const side = meters.side.stop()
+      const postgres = meters.postgres.stop()
+      const broker = meters.broker.stop()
+      return {
+        cpuSeconds: {
+          side: side.cpuSeconds,
+          postgres: postgres.cpuSeconds,
+          broker: broker.cpuSeconds,
+        },
+        walBytes: walLast - walFirst,
+        writtenBytes: side.writtenBytes + postgres.writtenBytes + broker.writtenBytes,
+        peakRssBytes: side.peakRssBytes,
+      }
+    },
+  }
+}
+
+async function walPosition(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ bytes: string }>(
+    `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') as bytes`,
+  )
+  return Number(rows[0]?.bytes)
+}
