@@ -1,18 +1,13 @@
-import { PAGE_SHIFT, PAGE_SLOTS } from "@countersink/shared/page-format";
-import {
-  CONFLICT,
-  DUPLICATE,
-  INVALID,
-  LATE,
-} from "@countersink/shared/outcomes";
-import type { Columns } from "./columns.ts";
-import type { CounterState } from "./counter-states.ts";
-import { NEW, SAME } from "./id-memory.ts";
-import { reasonOfCode } from "./interner.ts";
-import type { Family } from "./paged-sums.ts";
-import type { PartitionState } from "./partition-state.ts";
+import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
+import { CONFLICT, DUPLICATE, INVALID, LATE } from '@countersink/shared/outcomes'
+import type { Columns } from './columns.ts'
+import type { CounterState } from './counter-states.ts'
+import { NEW, SAME } from './id-memory.ts'
+import { reasonOfCode } from './interner.ts'
+import type { Family } from './paged-sums.ts'
+import type { PartitionState } from './partition-state.ts'
 
-const SLOT_MASK = PAGE_SLOTS - 1;
+const SLOT_MASK = PAGE_SLOTS - 1
 
 /**
  * The heart: folds a batch of decoded events into the state, one by one, in log order. Pure but for
@@ -21,199 +16,130 @@ const SLOT_MASK = PAGE_SLOTS - 1;
  * bucket is all late are forgotten; so every split of the log into batches gives the same state.
  */
 export function fold(state: PartitionState, columns: Columns): void {
-  const { counters, ledger } = state;
-  const { hashed, intervals } = state.ids;
-  const list = counters.list;
-  const windows = new WindowFinder(state);
-  hashed.warm(columns.ids, columns.count);
+  const { counters, ledger } = state
+  const { hashed, intervals } = state.ids
+  const list = counters.list
+  const windows = new WindowFinder(state)
+  hashed.warm(columns.ids, columns.count)
   for (let row = 0; row < columns.count; row++) {
     if (columns.reason[row] !== 0) {
-      reject(state, columns, row, INVALID);
-      continue;
+      reject(state, columns, row, INVALID)
+      continue
     }
-    const ordinal = columns.counter[row]!;
-    const counter = list[ordinal]!;
-    const at = columns.at[row]!;
+    const ordinal = columns.counter[row]!
+    const counter = list[ordinal]!
+    const at = columns.at[row]!
     if (at < counter.clock - counter.latenessMs) {
-      reject(state, columns, row, LATE);
-      continue;
+      reject(state, columns, row, LATE)
+      continue
     }
-    const lane = columns.lane[row]!;
-    const known =
-      lane < 0
-        ? hashed.find(columns.ids, 4 * row)
-        : findMade(state, columns, row);
-    if (at > counter.clock) advance(state, ordinal, counter, at);
+    const lane = columns.lane[row]!
+    const known = lane < 0 ? hashed.find(columns.ids, 4 * row) : findMade(state, columns, row)
+    if (at > counter.clock) advance(state, ordinal, counter, at)
     if (known !== NEW) {
-      reject(state, columns, row, known === SAME ? DUPLICATE : CONFLICT);
-      continue;
+      reject(state, columns, row, known === SAME ? DUPLICATE : CONFLICT)
+      continue
     }
     if (lane < 0) {
-      hashed.insert(
-        hashedBucket(state, ordinal, counter, at),
-        columns.ids,
-        4 * row,
-      );
+      hashed.insert(hashedBucket(state, ordinal, counter, at), columns.ids, 4 * row)
     } else {
-      const bucket = intervalBucket(state, ordinal, counter, at);
-      intervals.insert(bucket, lane, columns.sequence[row]!);
+      const bucket = intervalBucket(state, ordinal, counter, at)
+      intervals.insert(bucket, lane, columns.sequence[row]!)
     }
-    ledger.applied++;
-    ledger.misrouted += columns.misrouted[row]!;
-    const family = windows.find(ordinal, counter, at);
-    const delta = columns.delta[row]!;
-    addDelta(state, family, columns.slot[row]!, delta);
-    const end = columns.breakdownEnd[row]!;
+    ledger.applied++
+    ledger.misrouted += columns.misrouted[row]!
+    const family = windows.find(ordinal, counter, at)
+    const delta = columns.delta[row]!
+    addDelta(state, family, columns.slot[row]!, delta)
+    const end = columns.breakdownEnd[row]!
     for (let i = row === 0 ? 0 : columns.breakdownEnd[row - 1]!; i < end; i++) {
-      addDelta(state, family, columns.breakdownSlots[i]!, delta);
+      addDelta(state, family, columns.breakdownSlots[i]!, delta)
     }
   }
 }
 
 /** Moves a counter's clock, and forgets the buckets that are all late by it. */
-function advance(
-  state: PartitionState,
-  ordinal: number,
-  counter: CounterState,
-  at: number,
-): void {
-  counter.clock = at;
-  const lateBefore = at - counter.latenessMs;
-  if (lateBefore < counter.expiresAt) return;
-  state.ids.expire(ordinal, lateBefore);
-  counter.expiresAt = state.ids.firstEnd(ordinal);
+function advance(state: PartitionState, ordinal: number, counter: CounterState, at: number): void {
+  counter.clock = at
+  const lateBefore = at - counter.latenessMs
+  if (lateBefore < counter.expiresAt) return
+  state.ids.expire(ordinal, lateBefore)
+  counter.expiresAt = state.ids.firstEnd(ordinal)
 }
 
 /** An id that an SDK made is known or not: its payload is not remembered, so it is never a conflict. */
-function findMade(
-  { ids }: PartitionState,
-  { counter, lane, sequence }: Columns,
-  row: number,
-) {
-  return ids.intervals.has(counter[row]!, lane[row]!, sequence[row]!)
-    ? SAME
-    : NEW;
+function findMade({ ids }: PartitionState, { counter, lane, sequence }: Columns, row: number) {
+  return ids.intervals.has(counter[row]!, lane[row]!, sequence[row]!) ? SAME : NEW
 }
 
 /** The bucket for a hashed id by its `at`. An event that is not late never falls into an expired one. */
-function hashedBucket(
-  state: PartitionState,
-  ordinal: number,
-  counter: CounterState,
-  at: number,
-) {
-  const bucket = state.ids.hashedBucket(
-    ordinal,
-    at,
-    counter.bucketMs,
-    state.first,
-  );
-  if (bucket.end < counter.expiresAt) counter.expiresAt = bucket.end;
-  return bucket;
+function hashedBucket(state: PartitionState, ordinal: number, counter: CounterState, at: number) {
+  const bucket = state.ids.hashedBucket(ordinal, at, counter.bucketMs, state.first)
+  if (bucket.end < counter.expiresAt) counter.expiresAt = bucket.end
+  return bucket
 }
 
 /** The same for an id that an SDK made. */
-function intervalBucket(
-  state: PartitionState,
-  ordinal: number,
-  counter: CounterState,
-  at: number,
-) {
-  const bucket = state.ids.intervalBucket(
-    ordinal,
-    at,
-    counter.bucketMs,
-    state.first,
-  );
-  if (bucket.end < counter.expiresAt) counter.expiresAt = bucket.end;
-  return bucket;
+function intervalBucket(state: PartitionState, ordinal: number, counter: CounterState, at: number) {
+  const bucket = state.ids.intervalBucket(ordinal, at, counter.bucketMs, state.first)
+  if (bucket.end < counter.expiresAt) counter.expiresAt = bucket.end
+  return bucket
 }
 
-function addDelta(
-  state: PartitionState,
-  family: Family,
-  slot: number,
-  delta: number,
-): void {
-  const page = slot >> PAGE_SHIFT;
-  const known = family.directory[page];
+function addDelta(state: PartitionState, family: Family, slot: number, delta: number): void {
+  const page = slot >> PAGE_SHIFT
+  const known = family.directory[page]
   const block =
-    known === undefined || known < 0
-      ? state.open.block(family, page, state.first)
-      : known;
-  state.open.add(block, slot & SLOT_MASK, delta);
+    known === undefined || known < 0 ? state.open.block(family, page, state.first) : known
+  state.open.add(block, slot & SLOT_MASK, delta)
 }
 
 /** Remembers the window of the last event: neighbours in the log mostly share it. */
 class WindowFinder {
-  readonly #state: PartitionState;
-  #ordinal = -1;
-  #start = 0;
-  #end = 0;
-  #family: Family | undefined;
+  readonly #state: PartitionState
+  #ordinal = -1
+  #start = 0
+  #end = 0
+  #family: Family | undefined
 
   constructor(state: PartitionState) {
-    this.#state = state;
+    this.#state = state
   }
 
   find(ordinal: number, counter: CounterState, at: number): Family {
-    const last = this.#family;
-    if (
-      ordinal === this.#ordinal &&
-      at >= this.#start &&
-      at < this.#end &&
-      last !== undefined
-    ) {
-      return last;
+    const last = this.#family
+    if (ordinal === this.#ordinal && at >= this.#start && at < this.#end && last !== undefined) {
+      return last
     }
-    this.#ordinal = ordinal;
-    this.#start = Math.floor(at / counter.finestMs) * counter.finestMs;
-    this.#end = this.#start + counter.finestMs;
-    const family = this.#state.open.family(
-      ordinal,
-      counter.finestMs,
-      this.#start,
-    );
-    this.#family = family;
-    return family;
+    this.#ordinal = ordinal
+    this.#start = Math.floor(at / counter.finestMs) * counter.finestMs
+    this.#end = this.#start + counter.finestMs
+    const family = this.#state.open.family(ordinal, counter.finestMs, this.#start)
+    this.#family = family
+    return family
   }
 }
 
-function reject(
-  state: PartitionState,
-  columns: Columns,
-  row: number,
-  outcome: number,
-): void {
-  const { ledger } = state;
-  const offset = columns.offset[row]!;
-  const index = columns.index[row]!;
-  ledger.outcomes.add(offset, index, outcome);
+function reject(state: PartitionState, columns: Columns, row: number, outcome: number): void {
+  const { ledger } = state
+  const offset = columns.offset[row]!
+  const index = columns.index[row]!
+  ledger.outcomes.add(offset, index, outcome)
   switch (outcome) {
     case DUPLICATE:
-      ledger.duplicate++;
-      return;
+      ledger.duplicate++
+      return
     case CONFLICT:
-      ledger.conflict++;
-      break;
+      ledger.conflict++
+      break
     case LATE:
-      ledger.late++;
-      break;
+      ledger.late++
+      break
     default:
-      ledger.invalid++;
+      ledger.invalid++
   }
-  const name =
-    outcome === CONFLICT ? "conflict" : outcome === LATE ? "late" : "invalid";
-  const reason =
-    outcome === INVALID ? (reasonOfCode(columns.reason[row]!) ?? null) : null;
-  const { records, valueStart, valueEnd } = columns;
-  ledger.keep(
-    name,
-    reason,
-    offset,
-    index,
-    records,
-    valueStart[row]!,
-    valueEnd[row]!,
-  );
+  const name = outcome === CONFLICT ? 'conflict' : outcome === LATE ? 'late' : 'invalid'
+  const reason = outcome === INVALID ? (reasonOfCode(columns.reason[row]!) ?? null) : null
+  const { records, valueStart, valueEnd } = columns
+  ledger.keep(name, reason, offset, index, records, valueStart[row]!, valueEnd[row]!)
 }
