@@ -1,32 +1,21 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createBufferRoom } from './buffer-room.ts'
-import type { PendingEvent } from './pending-event.ts'
+import { createBufferRoom, type Guest } from './buffer-room.ts'
 
 const BOUNDS = { bufferBytesMax: 100, bufferEventsMax: 3, waitingEventsMax: 2 }
 
-function pendingOf(bytes: number): PendingEvent {
-  return {
-    event: { id: 'a', counter: 'c', key: 'k', delta: 1, at: 0 },
-    partition: 0,
-    record: { key: null, value: null },
-    bytes,
-    deadlineMs: 0,
-    resolve: () => undefined,
-    reject: () => undefined,
-    mark: undefined,
-    place: 'waiting',
-  }
+function pendingOf(bytes: number): Guest {
+  return { bytes, events: 1 }
 }
 
 test('events are let in up to the bounds, then wait, then are refused', () => {
-  const admitted: PendingEvent[] = []
+  const admitted: Guest[] = []
   const room = createBufferRoom(BOUNDS, (pending) => admitted.push(pending))
   const all = [40, 40, 40, 1, 1].map(pendingOf)
   expect(all.map((pending) => room.enter(pending))).toEqual([true, true, true, true, false])
   expect(admitted).toEqual(all.slice(0, 2))
   expect([room.events, room.bytes, room.waiting]).toEqual([2, 80, 2])
-  room.release(all[0] ?? pendingOf(0))
+  room.release(40, 1)
   expect(admitted).toEqual(all.slice(0, 4))
   expect([room.events, room.bytes, room.waiting]).toEqual([3, 81, 0])
 })
@@ -36,7 +25,7 @@ test('a small event never overtakes a large one that waits', () => {
   const room = createBufferRoom(BOUNDS, (pending) => admitted.push(pending.bytes))
   for (const bytes of [60, 60, 1]) room.enter(pendingOf(bytes))
   expect(admitted).toEqual([60])
-  room.release(pendingOf(60))
+  room.release(60, 1)
   expect(admitted).toEqual([60, 60, 1])
 })
 
@@ -45,7 +34,7 @@ test('an event larger than the whole buffer is let in alone', () => {
   const room = createBufferRoom(BOUNDS, (pending) => admitted.push(pending.bytes))
   for (const bytes of [10, 500]) room.enter(pendingOf(bytes))
   expect(admitted).toEqual([10])
-  room.release(pendingOf(10))
+  room.release(10, 1)
   expect(admitted).toEqual([10, 500])
 })
 
@@ -70,7 +59,7 @@ test('free() resolves when an event would be let in, also at close', async () =>
   const waiting = room.free().then(() => (free = true))
   await new Promise(setImmediate)
   expect(free).toBe(false)
-  room.release(first)
+  room.release(1, 1)
   await waiting
   room.enter(pendingOf(1))
   const closing = room.free()
@@ -83,8 +72,8 @@ test('under any use the bounds hold, the order is kept, and nothing is lost', ()
   const releases = fc.array(fc.nat(), { maxLength: 60 })
   fc.assert(
     fc.property(sizes, releases, (entering, leaving) => {
-      const admitted: PendingEvent[] = []
-      const inside: PendingEvent[] = []
+      const admitted: Guest[] = []
+      const inside: Guest[] = []
       const room = createBufferRoom({ ...BOUNDS, waitingEventsMax: 1000 }, (pending) => {
         admitted.push(pending)
         inside.push(pending)
@@ -94,11 +83,12 @@ test('under any use the bounds hold, the order is kept, and nothing is lost', ()
         room.enter(pending)
         const place = leaving[i]
         const [left] = place === undefined ? [] : inside.splice(place % (inside.length || 1), 1)
-        if (left !== undefined) room.release(left)
+        if (left !== undefined) room.release(left.bytes, left.events)
         expect(room.events).toBeLessThanOrEqual(BOUNDS.bufferEventsMax)
         expect(room.bytes).toBeLessThanOrEqual(BOUNDS.bufferBytesMax)
       })
-      for (let left = inside.shift(); left !== undefined; left = inside.shift()) room.release(left)
+      for (let left = inside.shift(); left !== undefined; left = inside.shift())
+        room.release(left.bytes, left.events)
       expect(admitted).toEqual(all)
       expect([room.events, room.bytes, room.waiting]).toEqual([0, 0, 0])
     }),

@@ -1,5 +1,4 @@
 import { createFifo } from './fifo.ts'
-import type { PendingEvent } from './pending-event.ts'
 
 export type BufferBounds = {
   bufferBytesMax: number
@@ -7,56 +6,84 @@ export type BufferBounds = {
   waitingEventsMax: number
 }
 
+/** Who asks for room: one event, or a bulk call, which fills what room there is by itself. */
+export type Guest = {
+  readonly bytes: number
+  readonly events: number
+  /** Takes as much room as it can use now; true when it wants no more. */
+  readonly fill?: () => boolean
+}
+
 /**
- * What may be in the buffer at once, and who waits for room, first come, first served: an event
- * never overtakes one that waits, however small it is.
+ * What may be in the buffer at once, and who waits for room, first come, first served: nobody
+ * overtakes one that waits, however small it is.
  */
-export type BufferRoom = {
+export type BufferRoom<G extends Guest> = {
   readonly bytes: number
   readonly events: number
   readonly waiting: number
-  /** Lets an event in or makes it wait; false when too many wait already. */
-  enter: (pending: PendingEvent) => boolean
-  /** Gives back the room of an event that was let in, and lets in who fits now. */
-  release: (pending: PendingEvent) => void
+  /** How many more events may come in now. */
+  readonly spareEvents: number
+  /** Lets a guest in or makes it wait; false when too many wait already. */
+  enter: (guest: G) => boolean
+  /** Room for what comes in by `fill`. */
+  take: (bytes: number, events: number) => void
+  /** Gives room back, and lets in who fits now. */
+  release: (bytes: number, events: number) => void
+  /** Lets in who fits now. */
+  letIn: () => void
   /** Takes out one that waits. */
-  abandon: (pending: PendingEvent) => void
+  abandon: (guest: G) => void
   /** The one that waits longest. */
-  head: () => PendingEvent | undefined
+  head: () => G | undefined
   /** Lets nobody in any more, and gives all that waited. */
-  close: () => PendingEvent[]
+  close: () => G[]
   /** Resolves when an event would be let in at once. */
   free: () => Promise<void>
 }
 
-/** `admit` is called for each event in the moment it is let in. */
-export function createBufferRoom(
+/** `admit` is called for each single event in the moment it is let in. */
+export function createBufferRoom<G extends Guest>(
   bounds: BufferBounds,
-  admit: (pending: PendingEvent) => void,
-): BufferRoom {
-  const waiting = createFifo<PendingEvent>()
+  admit: (guest: G) => void,
+): BufferRoom<G> {
+  const waiting = createFifo<G>()
   let bytes = 0
   let events = 0
+  let isEntering = false
   let freed: PromiseWithResolvers<void> | undefined
 
-  function fits(pending: PendingEvent): boolean {
+  function hasSpace(): boolean {
+    return events < bounds.bufferEventsMax && bytes < bounds.bufferBytesMax
+  }
+
+  function fits(guest: G): boolean {
+    if (guest.fill !== undefined) return hasSpace()
     return (
       events < bounds.bufferEventsMax &&
-      (events === 0 || bytes + pending.bytes <= bounds.bufferBytesMax)
+      (events === 0 || bytes + guest.bytes <= bounds.bufferBytesMax)
     )
   }
 
-  function letIn(pending: PendingEvent): void {
-    bytes += pending.bytes
-    events++
-    admit(pending)
+  /** True when the guest is in, and wants no more. */
+  function enterNow(guest: G): boolean {
+    if (!fits(guest)) return false
+    if (guest.fill !== undefined) return guest.fill()
+    bytes += guest.bytes
+    events += guest.events
+    admit(guest)
+    return true
   }
 
-  function letInWaiting(): void {
-    for (let next = waiting.peek(); next !== undefined && fits(next); next = waiting.peek()) {
-      waiting.shift()
-      letIn(next)
+  function letIn(): void {
+    // What is let in may settle at once and give its room back: one loop is enough for all of it.
+    if (isEntering) return
+    isEntering = true
+    for (let next = waiting.peek(); next !== undefined; next = waiting.peek()) {
+      if (!enterNow(next)) break
+      if (waiting.peek() === next) waiting.shift()
     }
+    isEntering = false
     if (freed !== undefined && isFree()) {
       freed.resolve()
       freed = undefined
@@ -64,7 +91,7 @@ export function createBufferRoom(
   }
 
   function isFree(): boolean {
-    return waiting.length === 0 && events < bounds.bufferEventsMax && bytes < bounds.bufferBytesMax
+    return waiting.length === 0 && hasSpace()
   }
 
   return {
@@ -77,20 +104,30 @@ export function createBufferRoom(
     get waiting() {
       return waiting.length
     },
-    enter(pending) {
-      if (waiting.length === 0 && fits(pending)) letIn(pending)
-      else if (waiting.length >= bounds.waitingEventsMax) return false
-      else waiting.push(pending)
+    get spareEvents() {
+      return bytes < bounds.bufferBytesMax ? Math.max(0, bounds.bufferEventsMax - events) : 0
+    },
+    enter(guest) {
+      // The usual case, without the queue.
+      if (waiting.length === 0 && guest.fill === undefined && enterNow(guest)) return true
+      if (waiting.length >= bounds.waitingEventsMax) return false
+      waiting.push(guest)
+      letIn()
       return true
     },
-    release(pending) {
-      bytes -= pending.bytes
-      events--
-      letInWaiting()
+    take(moreBytes, moreEvents) {
+      bytes += moreBytes
+      events += moreEvents
     },
-    abandon(pending) {
-      waiting.remove(pending)
-      letInWaiting()
+    release(lessBytes, lessEvents) {
+      bytes -= lessBytes
+      events -= lessEvents
+      letIn()
+    },
+    letIn,
+    abandon(guest) {
+      waiting.remove(guest)
+      letIn()
     },
     head: () => waiting.peek(),
     close() {

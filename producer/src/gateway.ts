@@ -6,7 +6,6 @@ import { createHttpServer } from '@countersink/shared/http/server'
 import { sendProblem } from '@countersink/shared/http/problem'
 import type { Logger } from '@countersink/shared/log'
 import { type InvalidReason, REASON_DETAILS } from '@countersink/shared/reasons'
-import { borderCheck } from './border-check.ts'
 import type { GatewayConfig } from './gateway-config.ts'
 import { createGatewayMetrics } from './gateway-metrics.ts'
 import { GATEWAY_OPENAPI } from './gateway-openapi.ts'
@@ -41,7 +40,7 @@ export function createGateway(config: GatewayConfig, logger: Logger): Gateway {
     lingerMs: config.LINGER_MS,
     deliveryTimeoutMs: config.DELIVERY_TIMEOUT_MS,
     logger,
-    check: (event) => borderCheck(event, contracts, Date.now()),
+    contracts,
   })
   const metrics = createGatewayMetrics(() => producer.stats())
   const probe = createKafkaProbe({ brokers, topic, logger })

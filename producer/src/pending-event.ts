@@ -1,37 +1,81 @@
 import type { CountEvent, EventInput } from '@countersink/shared/event'
-import type { ProducerRecord } from '@countersink/shared/kafka/producer'
-import type { FlushMark } from './flush-marks.ts'
 import { NotDeliveredError } from './add-errors.ts'
-import type { Receipt } from './receipt.ts'
+import type { EventIntake } from './event-intake.ts'
+import type { FlushMark } from './flush-marks.ts'
+import type { Place } from './pending.ts'
+import { Receipt } from './receipt.ts'
+import type { IdLane, SessionIds } from './session-ids.ts'
 
-/** One event between add() and its receipt. */
-export type PendingEvent = {
-  readonly event: CountEvent
+/** One event between add() and its receipt; of several calls when they were combined. */
+export class PendingEvent {
+  readonly lane: IdLane
+  readonly key: string
+  readonly dims: ReadonlyMap<string, string> | undefined
+  /** Undefined until it leaves or comes back, when it is to be made. */
+  id: string | undefined
+  at: number
+  delta: number
   readonly partition: number
-  readonly record: ProducerRecord
+  readonly events = 1
   /** What it takes of the buffer. */
   readonly bytes: number
   /** On the monotonic clock. */
   readonly deadlineMs: number
-  readonly resolve: (receipt: Receipt) => void
-  readonly reject: (error: Error) => void
+  /** No bulk call's record carries it. */
+  readonly record = undefined
   /** The flush that waits for it; set when it is added. */
-  mark: FlushMark | undefined
-  /** Where it is: waiting for room, in its lane, on its way to the broker, or settled. */
-  place: 'waiting' | 'lane' | 'flight' | 'settled'
+  mark: FlushMark | undefined = undefined
+  place: Place = 'waiting'
+  /** In its batch: the number of its record, and its place there. */
+  recordNumber = 0
+  index = 0
+  /** What other calls find it by, to be combined with it; undefined when they cannot. */
+  combineKey: string | undefined = undefined
+  readonly promise: Promise<Receipt>
+  readonly #resolve: (receipt: Receipt) => void
+  readonly #reject: (error: Error) => void
+
+  constructor(intake: EventIntake, bytes: number, deadlineMs: number) {
+    const { promise, resolve, reject } = Promise.withResolvers<Receipt>()
+    this.lane = intake.lane
+    this.key = intake.key
+    this.dims = intake.dims
+    this.id = intake.id
+    this.at = intake.at
+    this.delta = intake.delta
+    this.partition = intake.lane.partition
+    this.bytes = bytes
+    this.deadlineMs = deadlineMs
+    this.promise = promise
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  accept(topic: string, offset: number): void {
+    const { id, at, partition, index } = this
+    this.#resolve(new Receipt(id ?? '', at, topic, partition, offset, index))
+  }
+
+  reject(ids: SessionIds, message: string, cause: unknown, retryable: boolean): void {
+    this.id ??= ids.next(this.lane)
+    this.#reject(new NotDeliveredError(inputOf(this.event()), message, cause, retryable))
+  }
+
+  /** As it is sent; its id must have been made. */
+  event(): CountEvent {
+    const { id, key, delta, at, dims, lane } = this
+    const event: CountEvent = { id: id ?? '', counter: lane.counter.name, key, delta, at }
+    if (dims !== undefined) event.dims = dims
+    return event
+  }
+
+  inputs(): EventInput[] {
+    return [inputOf(this.event())]
+  }
 }
 
 /** The event as its sender may add it again. */
 export function inputOf(event: CountEvent): EventInput {
   const { dims, ...fields } = event
   return dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
-}
-
-export function notDelivered(
-  pending: PendingEvent,
-  message: string,
-  cause: unknown,
-  retryable = true,
-): NotDeliveredError {
-  return new NotDeliveredError(inputOf(pending.event), message, cause, retryable)
 }

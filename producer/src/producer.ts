@@ -1,55 +1,25 @@
 import { CountersinkError } from '@countersink/shared/errors'
-import {
-  checkEvent,
-  type CountEvent,
-  formatEvent,
-  isObject,
-  type EventInput,
-} from '@countersink/shared/event'
-import type { Compression } from '@countersink/shared/kafka/codecs'
+import type { EventInput } from '@countersink/shared/event'
 import { createKafkaProducer } from '@countersink/shared/kafka/producer'
-import { createLogger, type Logger } from '@countersink/shared/log'
-import type { InvalidReason } from '@countersink/shared/reasons'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { createLogger } from '@countersink/shared/log'
 import { InvalidEventError } from './add-errors.ts'
+import { BulkCall, type BulkPort } from './bulk-call.ts'
+import type { BulkReceipt } from './bulk-receipt.ts'
+import { createCombiner } from './combiner.ts'
 import { createDispatcher, type DispatcherStats } from './dispatcher.ts'
-import { createIdMaker, type IdMaker } from './id-maker.ts'
-import { inputOf, type PendingEvent } from './pending-event.ts'
+import { EventIntake } from './event-intake.ts'
+import { PendingEvent } from './pending-event.ts'
+import { PRODUCER_DEFAULTS, type ProducerOptions } from './producer-options.ts'
 import type { Receipt } from './receipt.ts'
+import { createRecordEncoder } from './record-encoder.ts'
+import { SessionIds } from './session-ids.ts'
 
 export type { EventInput } from '@countersink/shared/event'
 export type { Position } from '@countersink/shared/position'
 export { InvalidEventError, NotDeliveredError } from './add-errors.ts'
+export type { BulkReceipt } from './bulk-receipt.ts'
+export type { ProducerOptions } from './producer-options.ts'
 export type { Receipt } from './receipt.ts'
-
-export type ProducerOptions = {
-  /** host:port of each broker to begin with. */
-  brokers: readonly string[]
-  topic: string
-  clientId?: string
-  /** How long an event may wait for others to share its batch. */
-  lingerMs?: number
-  /** A batch this large is sent without lingering; the broker's own limit is 1 MiB. */
-  batchBytesMax?: number
-  /** What is buffered, acknowledged or not; when it is full add() waits. */
-  bufferBytesMax?: number
-  bufferEventsMax?: number
-  /** How many add() may wait for room at once; further ones reject at once. */
-  waitingEventsMax?: number
-  /** From add() on; an event not acknowledged by then rejects. */
-  deliveryTimeoutMs?: number
-  /** How long stop() goes on delivering. */
-  stopTimeoutMs?: number
-  /** Of batches, on their way and in the topic; anything but `none` costs CPU here. */
-  compression?: Compression
-  /** Failures reach the caller as rejections; the log says what went on meanwhile. Silent by default. */
-  logger?: Logger
-  /** Epoch milliseconds. */
-  now?: () => number
-  makeId?: IdMaker
-  /** Called with each valid event before it is buffered; a reason makes it invalid after all. */
-  check?: (event: CountEvent) => InvalidReason | undefined
-}
 
 export type AddOptions = {
   /** Aborting it gives the event up: at once while it waits, and on its way it may still arrive. */
@@ -57,8 +27,11 @@ export type AddOptions = {
 }
 
 export type ProducerStats = Omit<DispatcherStats, 'oldestDeadlineMs'> & {
+  /** Valid events that were taken over. */
   added: number
   invalid: number
+  /** Of those added: how many became part of another's event. */
+  combined: number
   /** 0 until start() has read it. */
   partitions: number
   /** The age of the oldest event that is not settled; 0 when there is none. */
@@ -75,6 +48,12 @@ export type Producer = {
    * NotDeliveredError, whose `event` can be added again without ever counting twice) or CLOSED.
    */
   add: (event: EventInput, options?: AddOptions) => Promise<Receipt>
+  /**
+   * Adds many events, and resolves once each of them is settled: the result says which are invalid
+   * and which were not delivered. They are taken over as the buffer has room; until the promise
+   * resolves, the list and its events must not be changed. Rejects with CLOSED only.
+   */
+  addMany: (events: readonly EventInput[]) => Promise<BulkReceipt>
   /** Resolves when add() would not have to wait: for loops that do not await each receipt. */
   room: () => Promise<void>
   /** Sends what is buffered now, and resolves when all of it is settled. */
@@ -84,48 +63,55 @@ export type Producer = {
   stats: () => ProducerStats
 }
 
-const DEFAULTS = {
-  clientId: 'countersink-producer',
-  lingerMs: 5,
-  // Larger buffers are no faster: what lives longer only costs the garbage collector more. Bulk
-  // loads took 3.5-3.9 us of CPU an event so, and 5.9-6.1 us with 100,000 events and 512 KiB.
-  batchBytesMax: 128 * 1024,
-  bufferBytesMax: 16 * 1024 * 1024,
-  bufferEventsMax: 20_000,
-  waitingEventsMax: 100_000,
-  deliveryTimeoutMs: 30_000,
-  stopTimeoutMs: 10_000,
-  compression: 'none' as const,
-}
-
 const PARTITIONS_REFRESH_INTERVAL_MS = 60_000
-/** Beside its key and value: the record's own fields and our bookkeeping. */
+/** Beside its key and id: the record's own fields and our bookkeeping. */
 const EVENT_OVERHEAD_BYTES = 64
+/** So much of its delivery time, at most a second of it, an event may lose by being combined. */
+const COMBINE_AGE_PART = 0.1
+const COMBINE_AGE_MS_MAX = 1000
 
 /** A client that appends count events to the topic. One per process is enough: share it. */
 export function createProducer(options: ProducerOptions): Producer {
-  const settings = { ...DEFAULTS, ...options }
-  const { topic, deliveryTimeoutMs } = settings
+  const settings = { ...PRODUCER_DEFAULTS, ...options }
+  const { topic, deliveryTimeoutMs, format, batchBytesMax } = settings
   const logger = options.logger ?? createLogger('countersink-producer', 'silent')
   const now = options.now ?? Date.now
-  const makeId = options.makeId ?? createIdMaker(now())
+  const ids = new SessionIds(now(), options.contracts)
+  const intake = new EventIntake(ids, options.contracts)
+  const combiner = settings.combine
+    ? createCombiner(Math.min(deliveryTimeoutMs * COMBINE_AGE_PART, COMBINE_AGE_MS_MAX))
+    : undefined
   const kafka = createKafkaProducer({ ...settings, logger })
   const dispatcher = createDispatcher({
     ...settings,
     logger,
+    ids,
+    encode: createRecordEncoder(format, ids, batchBytesMax),
+    onLeave: (pending) => combiner?.leave(pending),
     send: (partition, records) => kafka.send(topic, partition, records),
   })
-  const counts = { added: 0, invalid: 0, partitions: 0 }
+  const counts = { added: 0, invalid: 0, combined: 0 }
+  const port: BulkPort = {
+    ...dispatcher,
+    topic,
+    intake,
+    ids,
+    now,
+    addSingle:
+      format === 'packed' && combiner === undefined ? undefined : () => eventFor(dispatcher.addNow),
+    onAdded: (events) => void (counts.added += events),
+    onInvalid: () => void counts.invalid++,
+  }
   let starting: Promise<void> | undefined
   let stopping: Promise<{ undelivered: EventInput[] }> | undefined
   let refreshing: NodeJS.Timeout | undefined
 
   async function refreshPartitions(): Promise<void> {
     const partitions = await kafka.partitions(topic)
-    if (partitions < counts.partitions) {
-      logger.error({ before: counts.partitions, partitions }, 'the topic was made again, smaller')
+    if (partitions < intake.partitions) {
+      logger.error({ before: intake.partitions, partitions }, 'the topic was made again, smaller')
     }
-    counts.partitions = partitions
+    intake.partitions = partitions
   }
 
   async function start(): Promise<void> {
@@ -138,64 +124,66 @@ export function createProducer(options: ProducerOptions): Producer {
     }, PARTITIONS_REFRESH_INTERVAL_MS).unref()
   }
 
-  function prepare(input: EventInput): Prepared {
-    if (!isObject(input)) return { ok: false, reason: 'not-an-object' }
-    const key = recordKey(input.counter, input.key)
-    const partition = partitionOf(key, counts.partitions)
-    const made = input.id === undefined
-    const id = made ? makeId(partition) : input.id
-    const at = made ? (input.at ?? now()) : input.at
-    const { v, counter, delta, dims } = input
-    const parsed = checkEvent({ v, id, counter, key: input.key, delta, at, dims })
-    if (!parsed.ok) return parsed
-    const { event } = parsed
-    const reason = options.check?.(event)
-    if (reason !== undefined) return { ok: false, reason }
-    const value = Buffer.from(formatEvent(event))
-    const bytes = key.length + value.length + EVENT_OVERHEAD_BYTES
-    return { ok: true, event, partition, record: { key, value }, bytes }
+  /** The event of what the intake has read: one that it could become part of, or a new one. */
+  function eventFor(enter: (pending: PendingEvent) => void): PendingEvent {
+    counts.added++
+    const nowMs = performance.now()
+    const joined = combiner?.join(intake, nowMs)
+    if (joined !== undefined) {
+      counts.combined++
+      return joined
+    }
+    const pending = newPending(nowMs)
+    combiner?.offer(pending, nowMs)
+    enter(pending)
+    return pending
+  }
+
+  function newPending(nowMs: number): PendingEvent {
+    const bytes = EVENT_OVERHEAD_BYTES + intake.keyBytes + Buffer.byteLength(intake.id ?? '')
+    return new PendingEvent(intake, bytes, nowMs + deliveryTimeoutMs)
+  }
+
+  /** Why nothing can be added; undefined when it can. */
+  function closed(): CountersinkError | undefined {
+    if (stopping === undefined && intake.partitions > 0) return undefined
+    const state = stopping === undefined ? 'not started' : 'stopped'
+    return new CountersinkError('CLOSED', `the producer is ${state}`)
   }
 
   function add(input: EventInput, { signal }: AddOptions = {}): Promise<Receipt> {
-    if (stopping !== undefined || counts.partitions === 0) {
-      const state = stopping === undefined ? 'not started' : 'stopped'
-      return Promise.reject(new CountersinkError('CLOSED', `the producer is ${state}`))
-    }
-    const prepared = prepare(input)
-    if (!prepared.ok) {
+    const refusal = closed()
+    if (refusal !== undefined) return Promise.reject(refusal)
+    const reason = intake.read(input, now())
+    if (reason !== undefined) {
       counts.invalid++
-      return Promise.reject(new InvalidEventError(prepared.reason))
+      return Promise.reject(new InvalidEventError(reason))
     }
-    const { promise, resolve, reject } = Promise.withResolvers<Receipt>()
-    const pending: PendingEvent = {
-      event: prepared.event,
-      partition: prepared.partition,
-      record: prepared.record,
-      bytes: prepared.bytes,
-      deadlineMs: performance.now() + deliveryTimeoutMs,
-      resolve,
-      reject,
-      mark: undefined,
-      place: 'waiting',
-    }
-    counts.added++
-    dispatcher.add(pending)
-    return signal === undefined ? promise : abandonable(promise, pending, signal)
+    return signal === undefined
+      ? eventFor(dispatcher.add).promise
+      : addAbandonable(newPending(performance.now()), signal)
   }
 
-  async function abandonable(
-    promise: Promise<Receipt>,
-    pending: PendingEvent,
-    signal: AbortSignal,
-  ): Promise<Receipt> {
+  /** What can be given up is never combined: others would be given up with it. */
+  async function addAbandonable(pending: PendingEvent, signal: AbortSignal): Promise<Receipt> {
+    counts.added++
+    dispatcher.add(pending)
     const onAbort = (): void => dispatcher.abandon(pending, signal.reason)
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      return await promise
+      return await pending.promise
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
+  }
+
+  function addMany(events: readonly EventInput[]): Promise<BulkReceipt> {
+    const refusal = closed()
+    if (refusal !== undefined) return Promise.reject(refusal)
+    const call = new BulkCall(events, port, performance.now() + deliveryTimeoutMs)
+    dispatcher.addCall(call)
+    return call.promise
   }
 
   async function stop(): Promise<{ undelivered: EventInput[] }> {
@@ -209,7 +197,7 @@ export function createProducer(options: ProducerOptions): Producer {
     )
     dispatcher.close()
     await kafka.stop()
-    return { undelivered: given.map((pending) => inputOf(pending.event)) }
+    return { undelivered: given }
   }
 
   return {
@@ -221,6 +209,7 @@ export function createProducer(options: ProducerOptions): Producer {
       return starting
     },
     add,
+    addMany,
     room: () => dispatcher.room(),
     flush: () => dispatcher.flush(),
     stop() {
@@ -230,11 +219,12 @@ export function createProducer(options: ProducerOptions): Producer {
     stats() {
       const { oldestDeadlineMs, ...sent } = dispatcher.stats()
       const ageMs = performance.now() + deliveryTimeoutMs - oldestDeadlineMs
-      return { ...counts, ...sent, oldestBufferedMs: Math.max(0, ageMs) }
+      return {
+        ...counts,
+        ...sent,
+        partitions: intake.partitions,
+        oldestBufferedMs: Math.max(0, ageMs),
+      }
     },
   }
 }
-
-type Prepared =
-  | ({ ok: true } & Pick<PendingEvent, 'event' | 'partition' | 'record' | 'bytes'>)
-  | { ok: false; reason: InvalidReason }

@@ -6,14 +6,25 @@ export class Receipt {
   readonly id: string
   readonly at: number
   readonly partition: number
+  /** Of the record that carries it, alone or with others. */
   readonly offset: number
+  /** Its place in a packed record; 0 in a record of its own. */
+  readonly index: number
   readonly #topic: string
 
-  constructor(id: string, at: number, topic: string, partition: number, offset: number) {
+  constructor(
+    id: string,
+    at: number,
+    topic: string,
+    partition: number,
+    offset: number,
+    index: number,
+  ) {
     this.id = id
     this.at = at
     this.partition = partition
     this.offset = offset
+    this.index = index
     this.#topic = topic
   }
 
@@ -28,7 +39,7 @@ export class Receipt {
   }
 
   toJSON(): Record<string, unknown> {
-    const { id, at, partition, offset, position } = this
-    return { id, at, partition, offset, position }
+    const { id, at, partition, offset, index, position } = this
+    return { id, at, partition, offset, index, position }
   }
 }

@@ -90,6 +90,8 @@ test.each([
   ['defaults: {lateness: 999ms}', 'defaults.lateness: is under 1s'],
   ['counters: {a: {windows: []}}', 'counters.a.windows: '],
   ['counters: {a: {windows: [1m, 90s]}}', 'counters.a.windows: each must be a multiple'],
+  ['counters: {a: {windows: [1500ms, 3s]}}', 'counters.a.windows: each must be whole seconds'],
+  ['counters: {a: {combine: 1}}', 'counters.a.combine: '],
   ['counters: {a: {windows: [500ms]}}', 'counters.a.windows: the finest is under 1s'],
   [`counters: {a: {windows: [${'1m,'.repeat(9)}]}}`, 'counters.a.windows: '],
   ['counters: {a: {maxDelta: 0}}', 'counters.a.maxDelta: '],
@@ -135,6 +137,16 @@ test('equal contracts have one text, whatever the order in the file', () => {
   )
   const strict = parseContracts('unknownCounters: reject')
   expect(contractsFromJson(contractsToJson(strict))).toEqual(strict)
+})
+
+test('a contract can forbid combining; what is stored of it does not change by that', () => {
+  const contracts = parseContracts(
+    'defaults: {combine: false}\ncounters: {a: {combine: true}, b: }',
+  )
+  expect(contractOf(contracts, 'a')).toEqual(DEFAULT_CONTRACT)
+  expect(contractOf(contracts, 'b')?.combine).toBe(false)
+  expect(contracts.fallback?.combine).toBe(false)
+  expect(contractsToJson(contracts)).toBe(contractsToJson(parseContracts('counters: {a: , b: }')))
 })
 
 test('any text gives contracts or CONTRACT_INVALID', () => {

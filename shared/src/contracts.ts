@@ -8,6 +8,7 @@ import { isObject, isText, LIMITS } from './event.ts'
 /** Bounds that hold for every contract. */
 export const CONTRACT_LIMITS = {
   windowSizesMax: 8,
+  /** Every size is a multiple of it: what an SDK combines within one is in the same windows. */
   windowSizeMsMin: 1000,
   latenessMsMin: 1000,
   breakdownsMax: 16,
@@ -16,6 +17,7 @@ export const CONTRACT_LIMITS = {
   seriesPerPartitionMax: 5_000_000,
   /** How far ahead of the append time an `at` may be: one bad clock must not make all others late. */
   skewMs: 5 * 60_000,
+  spreadWaysMax: 65_536,
   /** Ids live in epoch-aligned buckets of this part of the lateness. */
   bucketsPerLateness: 8,
 } as const
@@ -32,6 +34,16 @@ export type Contract = {
   breakdowns: readonly (readonly string[])[]
   rejectMisrouted: boolean
   seriesMax: number
+  /**
+   * Set when SDKs must not send several calls for one series and second as one event with their
+   * sum. The fold does not look at it, so it is not part of what is stored.
+   */
+  combine?: false
+  /**
+   * To how many partitions each key of the counter goes, by the ids of its events. It takes effect
+   * as a version of the routing table, so it is not part of what is stored either.
+   */
+  spread?: number
 }
 
 export type Contracts = {
@@ -61,6 +73,8 @@ const contractFields = z.strictObject({
     .optional(),
   misrouted: z.enum(['count', 'reject']).optional(),
   maxSeriesPerPartition: z.int().min(1).max(CONTRACT_LIMITS.seriesPerPartitionMax).optional(),
+  combine: z.boolean().optional(),
+  spread: z.int().min(1).max(CONTRACT_LIMITS.spreadWaysMax).optional(),
 })
 
 const fileSchema = z.strictObject({
@@ -102,6 +116,7 @@ export function parseContracts(text: string): Contracts {
   const file: FileFields = check(fileSchema, raw, [], problems) ?? {}
   const defaults = check(contractFields.nullish(), file.defaults, ['defaults'], problems)
   const base = compile('defaults', defaults ?? {}, DEFAULT_CONTRACT, problems)
+  if (base.spread !== undefined) problems.push('defaults.spread: only a named counter is spread')
   const counters = new Map<string, Contract>()
   for (const [name, entry] of Object.entries(file.counters ?? {})) {
     const place = `counters.${name}`
@@ -144,6 +159,8 @@ function compile(
   if (finest < CONTRACT_LIMITS.windowSizeMsMin)
     problems.push(`${place}.windows: the finest is under 1s`)
   for (const size of sizes) {
+    if (size % CONTRACT_LIMITS.windowSizeMsMin !== 0)
+      problems.push(`${place}.windows: each must be whole seconds`)
     if (size % finest !== 0)
       problems.push(`${place}.windows: each must be a multiple of the finest`)
   }
@@ -168,6 +185,8 @@ function compile(
     rejectMisrouted:
       fields.misrouted === undefined ? base.rejectMisrouted : fields.misrouted === 'reject',
     seriesMax: fields.maxSeriesPerPartition ?? base.seriesMax,
+    ...((fields.combine ?? base.combine ?? true) ? {} : { combine: false as const }),
+    ...(fields.spread === undefined ? {} : { spread: fields.spread }),
   }
 }
 
@@ -186,10 +205,16 @@ export function contractOf(contracts: Contracts, counter: string): Contract | un
   return contracts.counters.get(counter) ?? contracts.fallback
 }
 
+/** Fields of a contract that the fold does not look at; a counter's name is no property here. */
+const NOT_STORED = new Set(['combine', 'spread'])
+
 /** One text for equal contracts whatever their order in the file: what a contract version is known by. */
 export function contractsToJson(contracts: Contracts): string {
   const counters = [...contracts.counters].toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify({ counters, fallback: contracts.fallback ?? null })
+  const stored = { counters, fallback: contracts.fallback ?? null }
+  return JSON.stringify(stored, (name, value: unknown) =>
+    NOT_STORED.has(name) ? undefined : value,
+  )
 }
 
 /** The inverse of contractsToJson, for versions that were stored. */
