@@ -133,8 +133,8 @@ export function checkEvent(raw: Readonly<Record<string, unknown>>): Parsed {
   if (raw['v'] !== undefined && raw['v'] !== EVENT_VERSION) return bad('unknown-version')
   const { id, counter, key, at } = raw
   if (!isText(id, LIMITS.idBytesMax)) return bad('bad-id')
-  if (!isText(counter, LIMITS.counterBytesMax) || BLANK.test(counter)) return bad('bad-counter')
-  if (!isText(key, LIMITS.keyBytesMax) || BLANK.test(key)) return bad('bad-key')
+  if (!isName(counter, LIMITS.counterBytesMax)) return bad('bad-counter')
+  if (!isName(key, LIMITS.keyBytesMax)) return bad('bad-key')
   const delta = raw['delta'] === undefined ? 1 : raw['delta']
   if (!Number.isSafeInteger(delta)) return bad('bad-delta')
   if (at === undefined) return bad('missing-at')
@@ -176,6 +176,11 @@ export function isText(value: unknown, bytesMax: number): value is string {
     value.isWellFormed() &&
     Buffer.byteLength(value) <= bytesMax
   )
+}
+
+/** A text that a counter or a key may be. */
+export function isName(value: unknown, bytesMax: number): value is string {
+  return isText(value, bytesMax) && !BLANK.test(value)
 }
 
 function isEpochMs(value: unknown): value is number {

@@ -4,7 +4,8 @@ import { Columns, COLUMNS_CAPACITY } from './columns.ts'
 import { createFields } from './fields.ts'
 import { fold } from './fold.ts'
 import type { PartitionState } from './partition-state.ts'
-import { RecordDecoder } from './record-decoder.ts'
+import { PackedDecoder } from './packed-decoder.ts'
+import { isPackedRecord, RecordDecoder } from './record-decoder.ts'
 
 /**
  * The last moment that a Date can name. A producer may have written any 64 bits where the topic does
@@ -25,6 +26,7 @@ export type Unreadable = { offset: number; reason: string }
 export class BatchFold {
   readonly #cursor = new RecordCursor()
   readonly #decoder = new RecordDecoder(createFields())
+  readonly #packed = new PackedDecoder()
   readonly #columns = new Columns()
   /** Of the last call; undefined when it folded no record. */
   lastRecord: LastRecord | undefined
@@ -32,13 +34,21 @@ export class BatchFold {
   /**
    * Folds all records of `fetched` from the state's `next` on, and moves `next` past everything
    * seen. Gives the place where it had to stop early, if it had to.
+   *
+   * With `eventsMax` it ends at the first end of a record with at least so many events folded: then
+   * `next` is before the fetch's, and another call goes on from there.
    */
-  run(state: PartitionState, fetched: FetchedBatch): Unreadable | undefined {
+  run(
+    state: PartitionState,
+    fetched: FetchedBatch,
+    eventsMax: number = Infinity,
+  ): Unreadable | undefined {
     this.lastRecord = undefined
+    const readMax = state.ledger.read + eventsMax
     for (const batch of fetched.batches) {
       if (batch.nextOffset <= state.next) continue
       this.#cursor.open(batch, state.next)
-      this.#foldRecords(state)
+      if (!this.#foldRecords(state, readMax)) return undefined
       if (this.#cursor.malformed !== '') {
         return { offset: this.#cursor.malformedOffset, reason: this.#cursor.malformed }
       }
@@ -49,18 +59,40 @@ export class BatchFold {
     return undefined
   }
 
-  #foldRecords(state: PartitionState): void {
+  /** False when it ended with `readMax` events read. */
+  #foldRecords(state: PartitionState, readMax: number): boolean {
     const cursor = this.#cursor
     const columns = this.#columns
+    const { ledger } = state
     columns.clear(cursor.records)
     while (cursor.next()) {
-      this.#decode(state)
+      const { timestampMs } = cursor
+      if (timestampMs > state.appendMax && timestampMs <= APPEND_MS_MAX) {
+        state.appendMax = timestampMs
+      }
+      if (isPackedRecord(cursor)) this.#foldPacked(state)
+      else this.#decode(state)
       if (columns.count === COLUMNS_CAPACITY) this.#foldColumns(state)
+      if (ledger.read + columns.count < readMax) continue
+      this.#foldColumns(state)
+      return false
     }
     this.#foldColumns(state)
+    return true
   }
 
   #decode(state: PartitionState): void {
+    this.#beginRow()
+    const reason = this.#decoder.decode(this.#cursor)
+    if (reason === undefined) {
+      state.interner.append(this.#decoder.fields, state.appendMax, this.#columns)
+    } else {
+      state.interner.appendInvalid(reason, this.#columns)
+    }
+  }
+
+  /** Of a record that holds one event. */
+  #beginRow(): void {
     const cursor = this.#cursor
     const columns = this.#columns
     const row = columns.count
@@ -68,11 +100,32 @@ export class BatchFold {
     columns.index[row] = 0
     columns.valueStart[row] = cursor.valueStart
     columns.valueEnd[row] = cursor.valueEnd
-    const { timestampMs } = cursor
-    if (timestampMs > state.appendMax && timestampMs <= APPEND_MS_MAX) state.appendMax = timestampMs
-    const reason = this.#decoder.decode(cursor)
-    if (reason === undefined) state.interner.append(this.#decoder.fields, state.appendMax, columns)
-    else state.interner.appendInvalid(reason, columns)
+  }
+
+  /**
+   * A packed record is folded by itself, since the columns can hold fewer events than it can. The
+   * state's `next` moves when all of them are folded: a commit never sees a part of a record.
+   */
+  #foldPacked(state: PartitionState): void {
+    const { offset, records, valueStart, valueEnd } = this.#cursor
+    const columns = this.#columns
+    this.#foldColumns(state)
+    const reason =
+      valueStart < 0
+        ? 'null-value'
+        : this.#packed.open(state, { offset, records, valueStart, valueEnd })
+    if (reason !== undefined) {
+      this.#beginRow()
+      state.interner.appendInvalid(reason, columns)
+      return
+    }
+    for (let more = true; more;) {
+      columns.packed = this.#packed.record
+      more = this.#packed.append(columns)
+      fold(state, columns)
+      columns.clear(records)
+    }
+    this.#moveTo(state, offset, records, valueStart, valueEnd)
   }
 
   #foldColumns(state: PartitionState): void {
@@ -80,10 +133,20 @@ export class BatchFold {
     if (columns.count === 0) return
     fold(state, columns)
     const { records, valueStart, valueEnd, offset, count } = columns
-    const start = Math.max(valueStart[count - 1]!, 0)
-    const end = Math.max(valueEnd[count - 1]!, 0)
-    this.lastRecord = { offset: offset[count - 1]!, records, start, end }
-    state.next = offset[count - 1]! + 1
+    const last = count - 1
+    this.#moveTo(state, offset[last]!, records, valueStart[last]!, valueEnd[last]!)
     columns.clear(records)
+  }
+
+  #moveTo(
+    state: PartitionState,
+    offset: number,
+    records: Buffer,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    const [start, end] = [Math.max(valueStart, 0), Math.max(valueEnd, 0)]
+    this.lastRecord = { offset, records, start, end }
+    state.next = offset + 1
   }
 }

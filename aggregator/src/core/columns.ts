@@ -1,3 +1,5 @@
+import type { PackedRecord } from './packed-record.ts'
+
 /** Events decoded before they are folded: the columns stay in the processor's cache. */
 export const COLUMNS_CAPACITY = 4096
 const BREAKDOWNS_INITIAL = 4096
@@ -16,7 +18,7 @@ const BREAKDOWNS_INITIAL = 4096
  * | delta | a safe integer |
  * | lane | number of its id's lane in the partition's lanes when an SDK made the id, else -1 |
  * | sequence | of its id within the lane, when there is one |
- * | ids | four words: 96 bits of identity, 32 of payload |
+ * | ids | of another id four words: 96 bits of identity, 32 of payload |
  * | misrouted | 1 when its record is not in the partition its key belongs to |
  * | valueStart, valueEnd | its record's value inside `records`, -1 for null |
  * | breakdowns | slots of its further series, `breakdownSlots[breakdownEnd[i - 1], breakdownEnd[i])` |
@@ -24,6 +26,8 @@ const BREAKDOWNS_INITIAL = 4096
 export class Columns {
   count = 0
   records: Buffer = Buffer.alloc(0)
+  /** The packed record that all rows are of; undefined when each is of a record of its own. */
+  packed: PackedRecord | undefined
   readonly offset = new Float64Array(COLUMNS_CAPACITY)
   readonly index = new Int32Array(COLUMNS_CAPACITY)
   readonly reason = new Uint8Array(COLUMNS_CAPACITY)
@@ -45,6 +49,7 @@ export class Columns {
     this.count = 0
     this.breakdownCount = 0
     this.records = records
+    this.packed = undefined
   }
 
   addBreakdown(slot: number): void {

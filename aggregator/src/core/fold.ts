@@ -4,6 +4,7 @@ import type { Columns } from './columns.ts'
 import type { CounterState } from './counter-states.ts'
 import { NEW, SAME } from './id-memory.ts'
 import { reasonOfCode } from './interner.ts'
+import { packedEventText } from './packed-text.ts'
 import type { Family } from './paged-sums.ts'
 import type { PartitionState } from './partition-state.ts'
 
@@ -138,8 +139,14 @@ function reject(state: PartitionState, columns: Columns, row: number, outcome: n
     default:
       ledger.invalid++
   }
+  if (!ledger.hasRoom) return
   const name = outcome === CONFLICT ? 'conflict' : outcome === LATE ? 'late' : 'invalid'
   const reason = outcome === INVALID ? (reasonOfCode(columns.reason[row]!) ?? null) : null
-  const { records, valueStart, valueEnd } = columns
-  ledger.keep(name, reason, offset, index, records, valueStart[row]!, valueEnd[row]!)
+  ledger.keep(name, reason, offset, index, valueOf(columns, row))
+}
+
+/** What is kept of a row for people to look at: its record's value, or its part of a packed one. */
+function valueOf({ packed, records, index, valueStart, valueEnd }: Columns, row: number) {
+  if (packed !== undefined) return Buffer.from(packedEventText(packed, index[row]!))
+  return valueStart[row]! < 0 ? null : records.subarray(valueStart[row], valueEnd[row])
 }

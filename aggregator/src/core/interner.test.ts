@@ -71,6 +71,17 @@ test('series beyond the quota are refused, those that are known go on', () => {
   expect(reasonFor({ key: 'k1', dims: ['a', 'x'] })).toBeUndefined()
 })
 
+test('I1: an event brings all of its series or none, also where the quota ends', () => {
+  const yaml = 'defaults: { maxSeriesPerPartition: 3, breakdowns: [[a], [b]] }'
+  const { counters, reasonFor } = setUp(yaml)
+  expect(reasonFor({ key: 'k1', dims: ['a', 'x', 'b', 'y'] })).toBeUndefined()
+  const one = setUp('defaults: { maxSeriesPerPartition: 4, breakdowns: [[a], [b]] }')
+  expect(one.reasonFor({ key: 'k1' })).toBeUndefined()
+  expect(one.reasonFor({ key: 'k1', dims: ['a', 'x', 'b', 'y'] })).toBeUndefined()
+  expect(one.reasonFor({ key: 'k1', dims: ['a', 'x', 'b', 'z'] })).toBe('series-quota')
+  expect([counters, one.counters].map(({ list }) => list[0]?.dictionary.size)).toEqual([3, 3])
+})
+
 test('a strict contract refuses what lies in a foreign partition, also when its series is known', () => {
   const home = partitionOf(recordKey('c', 'k'), 2)
   const strict = setUp('defaults: { misrouted: reject }', 1 - home, 2)

@@ -5,8 +5,11 @@ import { Ledger, REJECT_VALUE_BYTES_MAX, REJECTS_PER_COMMIT_MAX } from './ledger
 test('keeps the first rejects of a commit, and of each value no more than a bound', () => {
   const ledger = new Ledger()
   ledger.reset(10)
-  const records = Buffer.alloc(10_000, 'x')
-  for (let i = 0; i < 500; i++) ledger.keep('invalid', 'not-json', 10 + i, 0, records, 5, 9000)
+  const value = Buffer.alloc(10_000, 'x')
+  for (let i = 0; i < 500; i++) {
+    expect(ledger.hasRoom).toBe(i < REJECTS_PER_COMMIT_MAX)
+    ledger.keep('invalid', 'not-json', 10 + i, 0, value)
+  }
   expect(ledger.rejects).toHaveLength(REJECTS_PER_COMMIT_MAX)
   expect(ledger.rejects[0]).toMatchObject({ offset: 10, reason: 'not-json' })
   expect(ledger.rejects[0]?.value).toHaveLength(REJECT_VALUE_BYTES_MAX)
@@ -16,8 +19,8 @@ test('a kept value is a copy, and a null value stays null', () => {
   const ledger = new Ledger()
   ledger.reset(0)
   const records = Buffer.from('before')
-  ledger.keep('late', null, 0, 0, records, 0, 6)
-  ledger.keep('invalid', 'null-value', 1, 0, records, -1, -1)
+  ledger.keep('late', null, 0, 0, records)
+  ledger.keep('invalid', 'null-value', 1, 0, null)
   records.write('behind')
   expect(ledger.rejects.map(({ value }) => value?.toString())).toEqual(['before', undefined])
 })

@@ -4,7 +4,10 @@ import { OutcomeWriter } from '@countersink/shared/outcomes'
 export const REJECTS_PER_COMMIT_MAX = 100
 export const REJECT_VALUE_BYTES_MAX = 4096
 
-/** An event that was not counted, with coordinates. `value` is its record's, cut off at a bound. */
+/**
+ * An event that was not counted, with coordinates. `value` is its record's, of one inside a packed
+ * record its JSON, cut off at a bound.
+ */
 export type Reject = {
   offset: number
   index: number
@@ -39,19 +42,21 @@ export class Ledger {
     this.rejects = []
   }
 
-  /** Keeps a sample: the first ones of each commit. */
+  /** A sample of rejects is kept, the first ones of each commit: is there room for another one? */
+  get hasRoom(): boolean {
+    return this.rejects.length < REJECTS_PER_COMMIT_MAX
+  }
+
+  /** Keeps a copy of the value's beginning. */
   keep(
     outcome: Reject['outcome'],
     reason: string | null,
     offset: number,
     index: number,
-    records: Uint8Array,
-    valueStart: number,
-    valueEnd: number,
+    value: Uint8Array | null,
   ): void {
-    if (this.rejects.length === REJECTS_PER_COMMIT_MAX) return
-    const end = Math.min(valueEnd, valueStart + REJECT_VALUE_BYTES_MAX)
-    const value = valueStart < 0 ? null : Buffer.from(records.subarray(valueStart, end))
-    this.rejects.push({ offset, index, outcome, reason, value })
+    if (!this.hasRoom) return
+    const kept = value === null ? null : Buffer.from(value.subarray(0, REJECT_VALUE_BYTES_MAX))
+    this.rejects.push({ offset, index, outcome, reason, value: kept })
   }
 }

@@ -1,8 +1,9 @@
 import { type CountEvent, LIMITS } from '@countersink/shared/event'
 import type { RecordCursor } from '@countersink/shared/kafka/record-batch'
+import { PACKED_CONTENT_TYPE } from '@countersink/shared/packed/packed-format'
 import type { InvalidReason } from '@countersink/shared/reasons'
 import { NO_HEADERS, readHeaders } from '@countersink/shared/record-headers'
-import { parseRecord } from '@countersink/shared/record-parser'
+import { isPacked, parseRecord } from '@countersink/shared/record-parser'
 import type { Fields } from './fields.ts'
 import { JsonScanner } from './json-scanner.ts'
 
@@ -12,6 +13,25 @@ const SCRATCH_BYTES =
   LIMITS.counterBytesMax +
   LIMITS.keyBytesMax +
   LIMITS.dimsMax * (LIMITS.dimNameBytesMax + LIMITS.dimValueBytesMax)
+
+const CONTENT_TYPE_NAME = Buffer.from('content-type')
+const PACKED_TYPE = Buffer.from(PACKED_CONTENT_TYPE)
+
+/**
+ * True for a record that holds many events, which PackedDecoder reads. What our SDK writes, one
+ * header spelled as the format spells it, is recognised by its bytes; other spellings as headers are
+ * read everywhere.
+ */
+export function isPackedRecord(record: RecordCursor): boolean {
+  if (record.headerCount === 0 || !record.findHeader(CONTENT_TYPE_NAME)) return false
+  const { records, headerValueStart, headerValueEnd, headerCount } = record
+  if (headerCount === 1 && headerValueEnd - headerValueStart === PACKED_TYPE.length) {
+    const value = records.subarray(headerValueStart, headerValueEnd)
+    if (PACKED_TYPE.equals(value)) return true
+  }
+  const headers = readHeaders(record)
+  return headers !== undefined && isPacked(headers)
+}
 
 /**
  * Decodes one Kafka record after the other into the same fields: by the scanner where a record has
@@ -28,7 +48,7 @@ export class RecordDecoder {
     this.fields = fields
   }
 
-  /** Reads the cursor's record into `fields`; the reason when it holds no valid event. */
+  /** Reads the cursor's record, not a packed one, into `fields`; the reason when it holds no valid event. */
   decode(record: RecordCursor): InvalidReason | undefined {
     const { records, valueStart, valueEnd } = record
     if (record.headerCount === 0 && valueStart >= 0) {
