@@ -98,14 +98,20 @@ async function lostAnswerIsLookedUp(root: string | undefined) {
 }
 
 /** I5: a copy is never counted: not at the end of the lateness, and not after a kill. */
-async function copiesNeverCount(root: string | undefined) {
+async function copiesNeverCount(root: string | undefined, idOf = (n: number) => `e${n}`) {
   return await withBed(root, async (bed, start) => {
     const aggregator = await start()
     const now = Date.now()
-    const event = (id: string, at: number) => ({ id, counter: 'views', key: 'k', delta: 1, at })
-    const old = event('old', now - 20 * HOUR_MS)
-    const fresh = event('fresh', now)
-    const last = event('last', now)
+    const event = (n: number, at: number) => ({
+      id: idOf(n),
+      counter: 'views',
+      key: 'k',
+      delta: 1,
+      at,
+    })
+    const old = event(0, now - 20 * HOUR_MS)
+    const fresh = event(1, now)
+    const last = event(2, now)
     const write = async (...events: (typeof old)[]): Promise<void> => {
       bed.tally.add(await bed.writer.write(events))
       await bed.tally.settled()
@@ -119,6 +125,11 @@ async function copiesNeverCount(root: string | undefined) {
     await write(old, fresh, last)
     return { actual: await bed.tally.actual(), expected: bed.tally.expected() }
   })
+}
+
+/** I5: the same of ids that an SDK made, which are remembered as intervals. */
+async function madeCopiesNeverCount(root: string | undefined) {
+  return await copiesNeverCount(root, (n) => `0mchx2z1aAZaz09_-AZaz09_-.0.${n}`)
 }
 
 const LOOKS_PER_LIFE = 5
@@ -173,7 +184,8 @@ async function pagesAndDirtAreExact(root: string | undefined) {
 export const GUARANTEES = {
   'I4: a claim fences the commit of the owner before': claimFences,
   'I4: a commit whose answer was lost is looked up': lostAnswerIsLookedUp,
-  'I5: copies never count, however late and after a kill': copiesNeverCount,
+  'I5: copies never count, however late and after a kill': (root) => copiesNeverCount(root),
+  'I5: copies of SDK-made ids never count, however late and after a kill': madeCopiesNeverCount,
   'I13, I14: page + dirt is exact at every moment and after kills': pagesAndDirtAreExact,
 } satisfies Record<string, Guarantee>
 

@@ -20,8 +20,18 @@ export type LogBatch = { appendTimeMs: number; items: LogItem[] }
 /** A log as it is made up, and shown when a property fails. */
 export type LogPlan = (LogBatch | { flood: string; sign: 1 | -1; from: number })[]
 
+/** All but the last character of a session's name. */
+const SESSION = '0mchx2z1aAZaz09_-AZaz09_'
+
+/** Ids of any form, and those that SDKs make: mostly in order, with holes, some far ahead. */
+const id = fc.oneof(
+  fc.integer({ min: 0, max: 40 }).map((n) => `i${n}`),
+  fc.integer({ min: 0, max: 40 }).map((n) => `${SESSION}${n % 2}.${n % 3}.${n >> 1}`),
+  fc.nat(3).map((n) => `${SESSION}0.1.${Number.MAX_SAFE_INTEGER - n}`),
+)
+
 const event = fc.record({
-  id: fc.integer({ min: 0, max: 40 }).map((n) => `i${n}`),
+  id,
   counter: fc.constantFrom('views', 'likes', 'future'),
   key: fc.constantFrom('k1', 'k2', 'k3'),
   delta: fc.oneof(fc.constantFrom(1, -2, 0, 7), fc.maxSafeInteger()),

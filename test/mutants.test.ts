@@ -10,6 +10,8 @@ type Mutant = { name: string; caughtBy: GuaranteeName; patches: Patch[] }
 const FENCE: GuaranteeName = 'I4: a claim fences the commit of the owner before'
 const LOST_ANSWER: GuaranteeName = 'I4: a commit whose answer was lost is looked up'
 const COPIES: GuaranteeName = 'I5: copies never count, however late and after a kill'
+const MADE_COPIES: GuaranteeName =
+  'I5: copies of SDK-made ids never count, however late and after a kill'
 const PAGES: GuaranteeName = 'I13, I14: page + dirt is exact at every moment and after kills'
 
 const MUTANTS: Mutant[] = [
@@ -54,6 +56,33 @@ const MUTANTS: Mutant[] = [
         file: 'postgres/load.ts',
         from: 'restoreIds(state, ordinals, ids, Number(first))',
         to: 'if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first))',
+      },
+    ],
+  },
+  {
+    name: 'intervals not reloaded at take-over',
+    caughtBy: MADE_COPIES,
+    patches: [{ file: 'postgres/load.ts', from: 'restoreIntervals(group.body, target)', to: '' }],
+  },
+  {
+    name: 'intervals of the last commit only',
+    caughtBy: MADE_COPIES,
+    patches: [
+      {
+        file: 'postgres/load.ts',
+        from: 'restoreIds(state, ordinals, ids, Number(first))',
+        to: 'if (first === rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first))',
+      },
+    ],
+  },
+  {
+    name: 'intervals expire too early',
+    caughtBy: MADE_COPIES,
+    patches: [
+      {
+        file: 'core/fold.ts',
+        from: 'const lateBefore = at - counter.latenessMs',
+        to: 'const lateBefore = at - counter.latenessMs / 2',
       },
     ],
   },
