@@ -1,4 +1,6 @@
 import type { ProducerHeader } from '@countersink/shared/kafka/record-batch-encoder'
+import { PACKED_LIMITS, packedHeaders } from '@countersink/shared/packed/packed-format'
+import { PackedWriter } from '@countersink/shared/packed/packed-writer'
 import type { Outcome } from '@countersink/shared/outcomes'
 import type { InvalidReason } from '@countersink/shared/reasons'
 
@@ -142,6 +144,7 @@ export function strangeRecords(now: number): StrangeRecord[] {
     { ...applied('a foreign partition where that counts', { key: 'moved' }), misplaced: true },
     ...repeated(applied, json, at),
     ...cloudEvents(at),
+    ...packedRecords(at),
     ...oddHeaders(applied, invalid, json),
   ]
 }
@@ -230,6 +233,46 @@ function cloudEvents(at: number): StrangeRecord[] {
       value: Buffer.from(JSON.stringify({ ...structured, subject: undefined })),
       headers: [type],
     },
+  ]
+}
+
+/**
+ * Of one event each, so that the record's outcome is that of the event. They go to
+ * partition 0, as all that is no JSON does, and that is where the key `packed` belongs to.
+ */
+function packedRecords(at: number): StrangeRecord[] {
+  const writer = new PackedWriter()
+  const packed = (id: string, key = 'packed'): Buffer => {
+    writer.addRaw(id, 'views', key, new Map([['country', 'de']]), at, 4)
+    return writer.finish()
+  }
+  const changed = (position: number): Buffer => {
+    const value = packed('changed')
+    value[position] = 0xff
+    return value
+  }
+  const invalid = (reason: InvalidReason, what: string, value: Buffer | null): StrangeRecord => {
+    return { outcome: 'invalid', reason, what, value, headers: [...packedHeaders] }
+  }
+  const counted = { outcome: 'applied' as const, counter: 'views', key: 'packed', delta: 4 }
+  const huge = Buffer.concat([packed('huge'), Buffer.alloc(PACKED_LIMITS.valueBytesMax - 1000)])
+  return [
+    { ...counted, what: 'a packed record', value: packed('p1'), headers: [...packedHeaders] },
+    {
+      outcome: 'duplicate',
+      what: 'the same event as JSON',
+      value: Buffer.from(
+        `{"id":"p1","counter":"views","key":"packed","delta":4,"at":${at},"dims":{"country":"de"}}`,
+      ),
+    },
+    invalid('packed-malformed', 'JSON that is called packed', Buffer.from('{}')),
+    invalid('packed-malformed', 'a packed record that is cut', packed('cut').subarray(0, 4)),
+    invalid('packed-checksum', 'a packed record with a byte changed', changed(12)),
+    invalid('packed-checksum', 'one with a million bytes behind it', huge),
+    invalid('unknown-version', 'a packed record of tomorrow', changed(4)),
+    invalid('null-value', 'a packed record without a value', null),
+    invalid('empty-value', 'an empty packed record', Buffer.alloc(0)),
+    invalid('bad-key', 'a packed event with a blank key', packed('blank', ' ')),
   ]
 }
 
