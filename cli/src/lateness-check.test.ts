@@ -1,5 +1,7 @@
 import { parseContracts } from '@countersink/shared/contracts'
 import type { CountEvent } from '@countersink/shared/event'
+import { Router } from '@countersink/shared/router'
+import { emptyRoutingTable } from '@countersink/shared/routing-table'
 import { describe, expect, it } from 'vitest'
 import { LatenessCheck, type LatenessCheckOptions } from './lateness-check.ts'
 
@@ -10,12 +12,19 @@ function check(ats: readonly number[], more: Partial<LatenessCheckOptions> = {})
   const lateness = new LatenessCheck({
     contracts: parseContracts('defaults: { lateness: 2h }'),
     partitions: 1,
+    versionAt: versionOf(more.partitions ?? 1),
     clockOf: () => undefined,
     nowMs: NOW,
     ...more,
   })
   ats.forEach((at, i) => lateness.add(event(at), i + 1))
   return lateness
+}
+
+function versionOf(partitions: number): LatenessCheckOptions['versionAt'] {
+  const router = new Router()
+  router.update(emptyRoutingTable('topic'), partitions, { wallMs: 0, monotonicMs: 0 })
+  return (at) => router.versionAt(at)
 }
 
 function event(at: number, key = 'k'): CountEvent {

@@ -1,6 +1,6 @@
 import { CONTRACT_LIMITS, type Contracts, contractOf } from '@countersink/shared/contracts'
 import type { CountEvent } from '@countersink/shared/event'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { partitionIn, type RoutingVersion } from '@countersink/shared/routing-table'
 
 /** Counters beyond this many are not checked; the aggregator's own bound is the same. */
 const COUNTERS_MAX = CONTRACT_LIMITS.countersPerPartitionMax
@@ -29,6 +29,8 @@ export type LatenessCheckOptions = {
   contracts: Contracts
   /** Partitions of the topic: each has a clock of its own. */
   partitions: number
+  /** The version that rules an event time. */
+  versionAt: (at: number) => RoutingVersion | undefined
   /** The clock of a counter in each partition as it stands now; undefined where none is known. */
   clockOf: (counter: string, partition: number) => number | undefined
   nowMs: number
@@ -76,8 +78,8 @@ export class LatenessCheck {
   }
 
   #partitionOf(event: CountEvent): number {
-    const { partitions } = this.#options
-    return partitionOf(recordKey(event.counter, event.key), partitions)
+    const version = this.#options.versionAt(event.at)
+    return version === undefined ? 0 : partitionIn(version, event.counter, event.key, event.id)
   }
 
   #start(counter: string): CounterState | undefined {

@@ -42,6 +42,7 @@ ${EXIT_HELP}`,
   addGet(program, run)
   addWindows(program, run)
   addStatus(program, run)
+  addRouting(program, run)
   addCat(program, run)
   addDoctor(program, run)
   addGap(program, run)
@@ -194,6 +195,24 @@ function addStatus(program: Command, run: Runner): void {
       await run(o.dataDir, async (context) => {
         const { status } = await import('./status.ts')
         return status({ json: o.json === true, watch: o.watch === true }, context)
+      })
+    })
+}
+
+function addRouting(program: Command, run: Runner): void {
+  const command = program
+    .command('routing')
+    .summary('show how events are spread over partitions, and what will change')
+    .description(
+      'Shows the routing versions that were told for the topic: how many partitions events go to, ' +
+        'which keys are spread over several, and from which event time on. Changes nothing.',
+    )
+  withCommonOptions(command)
+    .addHelpText('after', EXIT_HELP)
+    .action(async (o: Common) => {
+      await run(o.dataDir, async (context) => {
+        const { routing } = await import('./routing.ts')
+        return routing({ json: o.json === true }, context)
       })
     })
 }

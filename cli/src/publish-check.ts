@@ -4,18 +4,21 @@ import { readCountingState } from './counting-state.ts'
 import { eventOfLine, type FileEventOptions } from './file-event.ts'
 import type { Source } from './file-lines.ts'
 import { LatenessCheck } from './lateness-check.ts'
+import { readRouter } from './routing-state.ts'
 import { latenessWarnings } from './lateness-report.ts'
 import { grouped, plural } from './table.ts'
 
 /** A look through a larger file ends after this time and says so. */
 const CHECK_MS_MAX = 10_000
 
-export async function startCheck(
-  partitions: number,
-  { settings }: CommandContext,
-): Promise<LatenessCheck> {
-  const state = await readCountingState(settings)
-  return new LatenessCheck({ ...state, partitions, nowMs: Date.now() })
+export async function startCheck({ settings }: CommandContext): Promise<LatenessCheck> {
+  const [state, router] = await Promise.all([readCountingState(settings), readRouter(settings)])
+  return new LatenessCheck({
+    ...state,
+    partitions: Math.max(...router.versions.map(({ partitions }) => partitions)),
+    versionAt: (at) => router.versionAt(at),
+    nowMs: Date.now(),
+  })
 }
 
 /**

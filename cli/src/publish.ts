@@ -39,8 +39,7 @@ export async function publish(
   }
   const producer = await startProducer(timeoutMs, context)
   try {
-    const { partitions } = producer.stats()
-    const check = options.check ? await startCheck(partitions, context) : undefined
+    const check = options.check ? await startCheck(context) : undefined
     const isFile = source.bytes !== undefined
     if (isFile && check !== undefined) {
       const willBeLate = await lookThrough(source, events, check, context)

@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import { openapi } from './http/openapi.ts'
 import { addRoutes } from './http/routes.ts'
 import { createEndsWatch } from './kafka/ends-watch.ts'
+import { createRoutingWatch } from './kafka/routing-watch.ts'
 import { createMetrics, watchMemory } from './metrics.ts'
 import { createDatabase } from './postgres/database.ts'
 import { createTail, type Tail } from './postgres/tail.ts'
@@ -49,6 +50,7 @@ export function createQueryService(config: Config, logger: Logger): QueryService
     callTimeoutMs: KAFKA_CALL_TIMEOUT_MS,
   })
   const ends = createEndsWatch({ readEnds: () => kafka.endOffsets(topic), logger })
+  const routing = createRoutingWatch({ brokers: config.KAFKA_BROKERS, topic, logger })
   const server = createHttpServer({
     host: config.HOST,
     port: config.PORT,
@@ -61,6 +63,7 @@ export function createQueryService(config: Config, logger: Logger): QueryService
     database,
     tail,
     ends,
+    routing,
     metrics,
     body: server.body,
     waitMsMax: config.WAIT_MS_MAX,
@@ -69,7 +72,7 @@ export function createQueryService(config: Config, logger: Logger): QueryService
   let stopped: Promise<void> | undefined
   async function stop(): Promise<void> {
     await server.stop()
-    await Promise.all([tail.stop(), ends.stop(), database.stop()])
+    await Promise.all([tail.stop(), ends.stop(), routing.stop(), database.stop()])
     await kafka.stop()
   }
 
@@ -77,6 +80,7 @@ export function createQueryService(config: Config, logger: Logger): QueryService
     start() {
       tail.start()
       ends.start()
+      routing.start()
       return server.start()
     },
     stop() {

@@ -60,6 +60,12 @@ export class Router {
     return this.#table
   }
 
+  /** All versions; while none is told, the topic as it is. Empty before the first look. */
+  get versions(): readonly RoutingVersion[] {
+    const { versions } = this.#table
+    return versions.length > 0 || this.#untold === undefined ? versions : [this.#untold]
+  }
+
   /** The version in force at `at` as far as is known: one object for as long as it is that one. */
   versionAt(at: number): RoutingVersion | undefined {
     return versionAt(this.#table, at) ?? this.#untold

@@ -236,6 +236,15 @@ export function shardPartitions(version: RoutingVersion, counter: string, key: s
   return Array.from({ length: ways }, (_, i) => shardPartition(home, i, ways, partitions))
 }
 
+/** All partitions that may hold events of a key, whatever their times. */
+export function partitionsOfKey(
+  versions: readonly RoutingVersion[],
+  counter: string,
+  key: string,
+): Set<number> {
+  return new Set(versions.flatMap((version) => shardPartitions(version, counter, key)))
+}
+
 /**
  * The partition of an event with an id, by the version that rules its `at`. An id that an SDK made
  * says it itself; any other goes by its counter and key, and when those are spread by the id too.

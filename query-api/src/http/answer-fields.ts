@@ -1,9 +1,9 @@
 import { formatPosition } from '@countersink/shared/position'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
 import { freshness } from '../core/freshness.ts'
 import type { LogEnds } from '../core/log-ends.ts'
 import { formatTime } from '../core/window-range.ts'
 import type { SlotRef } from '../core/window-sums.ts'
+import type { RoutingWatch } from '../kafka/routing-watch.ts'
 import type { World } from '../postgres/world.ts'
 
 /** What every answer says of how fresh it is. */
@@ -30,29 +30,25 @@ export function freshnessFields(
 }
 
 /**
- * The partitions that a series' answer hangs on: those that have it, and the one to which its key
- * is routed, where an event may wait that is its first.
+ * The partitions that a series' answer hangs on: those that have it, and those to which its key is
+ * routed, where an event may wait that is its first. While nobody knows which these are, that may be
+ * any; unless the log's end is not known either, and nothing can be said of what waits.
  */
 export function partitionsAsked(
   world: World,
   ends: LogEnds,
+  routing: RoutingWatch,
   counter: string,
   key: string,
   slots: readonly SlotRef[],
 ): Set<number> {
-  const count = Math.max(ends.partitions.length, partitionCount(world))
-  const asked = new Set(slots.map(({ partition }) => partition))
-  if (count > 0) asked.add(partitionOf(recordKey(counter, key), count))
+  const unknown = ends.isFresh(Date.now()) ? allPartitions(world, ends) : []
+  const asked = new Set(routing.partitionsOf(counter, key) ?? unknown)
+  for (const { partition } of slots) asked.add(partition)
   return asked
 }
 
 /** Every partition that is known to exist. */
 export function allPartitions(world: World, ends: LogEnds): Set<number> {
   return new Set([...world.state.partitions, ...ends.partitions])
-}
-
-function partitionCount(world: World): number {
-  let count = 0
-  for (const partition of world.state.partitions) count = Math.max(count, partition + 1)
-  return count
 }

@@ -1,6 +1,7 @@
 import { RequestFault } from './request-fields.ts'
 import type { BodyOptions } from '@countersink/shared/http/body'
 import type { EndsWatch } from '../kafka/ends-watch.ts'
+import type { RoutingWatch } from '../kafka/routing-watch.ts'
 import type { World } from '../postgres/world.ts'
 import { worldAfter, type ReadBounds, type ReadContext } from '../read/reader.ts'
 import { parsePosition } from '@countersink/shared/position'
@@ -8,6 +9,7 @@ import { parsePosition } from '@countersink/shared/position'
 /** What the handlers of all routes share. */
 export type RouteContext = ReadContext & {
   ends: EndsWatch
+  routing: RoutingWatch
   body: BodyOptions
   /** How long a request may wait: for the position in `after`, for a reload, for the database. */
   waitMsMax: number

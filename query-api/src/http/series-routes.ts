@@ -19,8 +19,8 @@ export function addSeriesRoutes(app: FastifyInstance, context: RouteContext): vo
     const { world, totals, position } = await readTotals(context, [name], bounds)
     const [total] = totals
     if (total === undefined) throw unknownCounter(name.counter)
-    const { ends } = context
-    const asked = partitionsAsked(world, ends.seen, name.counter, name.key, total.slots)
+    const { ends, routing } = context
+    const asked = partitionsAsked(world, ends.seen, routing, name.counter, name.key, total.slots)
     const now = Date.now()
     const fresh = freshnessFields(world, ends.seen, total.info.counter, asked, position, now)
     const etag = weakTag(fresh.position, name.dims, String(total.total))
@@ -44,8 +44,8 @@ export function addSeriesRoutes(app: FastifyInstance, context: RouteContext): vo
     if ('fault' in windows) throw badQuery(windows.fault)
     const { world, info, slots, plan, sums, position } = windows
     const lateness = await latenessMs(context, world, info.name)
-    const { ends } = context
-    const asked = partitionsAsked(world, ends.seen, name.counter, name.key, slots)
+    const { ends, routing } = context
+    const asked = partitionsAsked(world, ends.seen, routing, name.counter, name.key, slots)
     const fresh = freshnessFields(world, ends.seen, info.counter, asked, position, now)
     const finalBefore = fresh.asOf === null ? 0 : Date.parse(fresh.asOf) - lateness
     return {

@@ -15,7 +15,7 @@ export const TOTALS_MAX = 1_000
  * counted has the total null there: one misspelt name must not spoil the others.
  */
 export function addTotalsRoute(app: FastifyInstance, context: RouteContext): void {
-  const { ends } = context
+  const { ends, routing } = context
 
   app.post('/v1/totals', async (request, reply) => {
     const query = queryOf(request, ['after'])
@@ -30,7 +30,14 @@ export function addTotalsRoute(app: FastifyInstance, context: RouteContext): voi
       const name = names[i]!
       if (total !== undefined) counters.add(total.info.counter)
       const slots = total?.slots ?? []
-      for (const partition of partitionsAsked(world, ends.seen, name.counter, name.key, slots)) {
+      for (const partition of partitionsAsked(
+        world,
+        ends.seen,
+        routing,
+        name.counter,
+        name.key,
+        slots,
+      )) {
         asked.add(partition)
       }
     }

@@ -220,6 +220,20 @@ export function createRoutingFollower(options: RoutingFollowerOptions): RoutingF
   }
 }
 
+/** One complete look at the routing topic. Rejects as start() does. */
+export async function readRouting(
+  options: Omit<RoutingFollowerOptions, 'onRead'>,
+): Promise<RoutingRead> {
+  const read = Promise.withResolvers<RoutingRead>()
+  const follower = createRoutingFollower({ ...options, onRead: read.resolve })
+  try {
+    await follower.start()
+    return await read.promise
+  } finally {
+    await follower.stop()
+  }
+}
+
 /** Where the reading stands, and what was read up to there. */
 type Place = {
   table: RoutingTable
