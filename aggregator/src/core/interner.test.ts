@@ -5,8 +5,8 @@ import { Columns } from './columns.ts'
 import { CounterStates } from './counter-states.ts'
 import { createFields, type Fields } from './fields.ts'
 import { Interner, reasonOfCode } from './interner.ts'
-import { LaneTable } from './lane-table.ts'
 import { hashKeyOf } from './keyed-hash.ts'
+import { RememberedIds } from './remembered-ids.ts'
 
 const SECRET = hashKeyOf(Buffer.from('0123456789abcdef'))
 const APPEND_MAX = 1_000_000
@@ -36,7 +36,7 @@ function fieldsOf({ counter = 'c', key = 'k', delta = 1, at = 0, dims = [] }: Gi
 
 function setUp(yaml: string, partition = 0, partitions = 1) {
   const counters = new CounterStates(SECRET, parseContracts(yaml))
-  const interner = new Interner(SECRET, counters, new LaneTable(SECRET), partition, partitions)
+  const interner = new Interner(SECRET, counters, new RememberedIds(SECRET), partition, partitions)
   const columns = new Columns()
   columns.clear(Buffer.alloc(0))
   const reasonFor = (given: Given): string | undefined => {

@@ -3,8 +3,9 @@ import { SdkIdReader } from '@countersink/shared/sdk-id'
 import type { Columns } from './columns.ts'
 import type { CounterStates } from './counter-states.ts'
 import type { Fields } from './fields.ts'
+import { NEW } from './id-memory.ts'
 import { finishHash, type HashKey, mixWord, tableHash, viewOf } from './keyed-hash.ts'
-import type { LaneTable } from './lane-table.ts'
+import type { RememberedIds } from './remembered-ids.ts'
 import { MISROUTED } from './series-dictionary.ts'
 import { SeriesInterner } from './series-interner.ts'
 
@@ -25,7 +26,7 @@ export function reasonOfCode(code: number): InvalidReason | undefined {
 export class Interner {
   readonly series: SeriesInterner
   readonly #hashKey: HashKey
-  readonly #lanes: LaneTable
+  readonly #ids: RememberedIds
   readonly #sdkId = new SdkIdReader()
   #bytes: Uint8Array = new Uint8Array(0)
   #view: DataView = new DataView(new ArrayBuffer(0))
@@ -33,13 +34,13 @@ export class Interner {
   constructor(
     hashKey: HashKey,
     counters: CounterStates,
-    lanes: LaneTable,
+    ids: RememberedIds,
     partition: number,
     partitions: number,
   ) {
     this.#hashKey = hashKey
     this.series = new SeriesInterner(counters, partition, partitions)
-    this.#lanes = lanes
+    this.#ids = ids
   }
 
   /**
@@ -93,16 +94,22 @@ export class Interner {
     end: number,
     dimsSum: number,
   ): void {
-    if (this.#sdkId.read(bytes, start, end)) {
-      columns.lane[row] = this.#lanes.intern(bytes, start, this.#sdkId.lane)
+    const counter = columns.counter[row]!
+    const isMade = this.#sdkId.read(bytes, start, end)
+    if (isMade && !this.#ids.mayBeHashed(counter)) {
+      columns.lane[row] = this.#ids.lanes.intern(bytes, start, this.#sdkId.lane)
       columns.sequence[row] = this.#sdkId.sequence
       return
     }
-    columns.lane[row] = -1
-    const { dictionary } = this.series.counters.list[columns.counter[row]!]!
+    const { dictionary } = this.series.counters.list[counter]!
     const state = dictionary.stateAt(columns.slot[row]!)
     finishHash(dictionary.states, state, view, start, end, columns.ids, 4 * row)
     columns.ids[4 * row + 3] = this.#digest(columns.delta[row]!, columns.at[row]!, dimsSum)
+    columns.lane[row] = -1
+    if (isMade && this.#ids.hashed.find(columns.ids, 4 * row) === NEW) {
+      columns.lane[row] = this.#ids.lanes.intern(bytes, start, this.#sdkId.lane)
+      columns.sequence[row] = this.#sdkId.sequence
+    }
   }
 
   /** A number of the dims, whatever their order: their hashes are added. 0 when there are none. */

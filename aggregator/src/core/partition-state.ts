@@ -46,7 +46,7 @@ export class PartitionState {
     this.partition = partition
     this.counters = new CounterStates(hashKey, contracts)
     this.ids = new RememberedIds(hashKey)
-    this.interner = new Interner(hashKey, this.counters, this.ids.lanes, partition, partitions)
+    this.interner = new Interner(hashKey, this.counters, this.ids, partition, partitions)
     this.first = settings.next
     this.next = settings.next
     this.appendMax = settings.appendMax

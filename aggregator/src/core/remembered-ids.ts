@@ -15,10 +15,25 @@ export class RememberedIds {
   /** By counter the bucket that its last id went to: the next one mostly goes there too. */
   readonly #hashedBuckets: (IdBucket | undefined)[] = []
   readonly #intervalBuckets: (IntervalBucket | undefined)[] = []
+  /** By counter the end of the last bucket of hashed ids that SDKs made. */
+  readonly #madeUntil: (number | undefined)[] = []
 
   constructor(hashKey: HashKey) {
     this.lanes = new LaneTable(hashKey)
     this.intervals = new IntervalMemory(this.lanes)
+  }
+
+  /** Ids that SDKs made, and that were hashed, are in a counter's buckets up to this one. */
+  noteHashedMade(counter: number, end: number): void {
+    this.#madeUntil[counter] = Math.max(this.#madeUntil[counter] ?? end, end)
+  }
+
+  /**
+   * True when an id that an SDK made may be among the counter's hashed ones, because it was counted
+   * before there were intervals. That is over one lateness after.
+   */
+  mayBeHashed(counter: number): boolean {
+    return this.#madeUntil[counter] !== undefined
   }
 
   /** The bucket of a counter's hashed ids for the time `at`, made if it is not there yet. */
@@ -45,6 +60,8 @@ export class RememberedIds {
     this.intervals.expire(counter, time)
     this.#hashedBuckets[counter] = undefined
     this.#intervalBuckets[counter] = undefined
+    const madeUntil = this.#madeUntil[counter]
+    if (madeUntil !== undefined && madeUntil <= time) this.#madeUntil[counter] = undefined
   }
 
   /** The end of the counter's bucket that expires first; Infinity when it has none. */

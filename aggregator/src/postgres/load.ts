@@ -147,12 +147,13 @@ function restoreIds(
 function restoreHashed(
   state: PartitionState,
   ordinal: number,
-  { end, ids }: HashedGroup,
+  { end, ids, mayBeMade }: HashedGroup,
   first: number,
 ): void {
   // A copy of its own, because a typed array of words needs its bytes aligned.
   const words = new Int32Array(new Uint8Array(ids).buffer)
   const { hashed } = state.ids
+  if (mayBeMade) state.ids.noteHashedMade(ordinal, end)
   const bucket = hashed.bucket(ordinal, end, first)
   for (let at = 0; at < words.length; at += ID_WORDS) hashed.insert(bucket, words, at)
 }
