@@ -117,8 +117,8 @@ const MUTANTS: Mutant[] = [
     patches: [
       {
         file: 'postgres/page-writes.ts',
-        from: 'set next = excluded.next, totals',
-        to: 'set totals',
+        from: 'set next = excluded.next, small_totals',
+        to: 'set small_totals',
       },
     ],
   },

@@ -157,18 +157,10 @@ export class FixturePartition {
       const sums = new Map<number, bigint>()
       for (const { slot, delta } of slots) sums.set(slot, (sums.get(slot) ?? 0n) + delta)
       const limbs = [...sums.values()].map(toLimbs)
-      const lows = limbs.map(({ low }) => low)
-      rows.push([
-        this.partition,
-        first,
-        this.counter,
-        start,
-        [...sums.keys()],
-        lows,
-        carriesOf(limbs),
-      ])
+      const place = [this.partition, first, this.counter, start]
+      rows.push([...place, [...sums.keys()], ...sumColumns(limbs)])
     }
-    const columns = 'partition, first, counter, start, slots, deltas, carries'
+    const columns = 'partition, first, counter, start, slots, small_deltas, deltas, carries'
     await insert(client, `${this.schema}.window_deltas (${columns})`, rows)
   }
 
@@ -187,25 +179,26 @@ export class FixturePartition {
     this.floor = Math.min(this.next, ...this.#dirty.values())
     await insert(
       client,
-      `${this.schema}.total_pages (counter, partition, page, next, totals, carries)`,
+      `${this.schema}.total_pages (counter, partition, page, next, small_totals, totals, carries)`,
       totals,
       `on conflict (counter, partition, page) do update
-       set next = excluded.next, totals = excluded.totals, carries = excluded.carries`,
+       set next = excluded.next, small_totals = excluded.small_totals, totals = excluded.totals,
+         carries = excluded.carries`,
     )
     await insert(
       client,
       `${this.schema}.window_pages
-         (counter, partition, page, size, start, next, slots, deltas, carries)`,
+         (counter, partition, page, size, start, next, slots, small_deltas, deltas, carries)`,
       windows,
       `on conflict (counter, partition, page, size, start) do update set next = excluded.next,
-         slots = excluded.slots, deltas = excluded.deltas, carries = excluded.carries`,
+         slots = excluded.slots, small_deltas = excluded.small_deltas, deltas = excluded.deltas,
+         carries = excluded.carries`,
     )
   }
 
   #totalsRow(page: number, sums: ReadonlyMap<number, bigint>): unknown[] {
     const limbs = Array.from({ length: PAGE_SLOTS }, (_, at) => toLimbs(sums.get(at) ?? 0n))
-    const lows = limbs.map(({ low }) => low)
-    return [this.counter, this.partition, page, this.next, lows, carriesOf(limbs)]
+    return [this.counter, this.partition, page, this.next, ...sumColumns(limbs)]
   }
 
   #windowsRow(
@@ -217,9 +210,8 @@ export class FixturePartition {
     const kept = [...sums].filter(([, sum]) => sum !== 0n)
     const limbs = kept.map(([, sum]) => toLimbs(sum))
     const slots = kept.map(([at]) => at)
-    const lows = limbs.map(({ low }) => low)
     const place = [this.counter, this.partition, page, size, start, this.next]
-    return [...place, slots, lows, carriesOf(limbs)]
+    return [...place, slots, ...sumColumns(limbs)]
   }
 }
 
@@ -268,8 +260,17 @@ function pageKeys({ slot, start }: Entry): string[] {
   return [`${page}`, ...SIZES.map((size) => `${page}/${size}/${start - (start % size)}`)]
 }
 
-function carriesOf(limbs: readonly { carry: bigint }[]): bigint[] | null {
-  return limbs.some(({ carry }) => carry !== 0n) ? limbs.map(({ carry }) => carry) : null
+type Limbs = ReturnType<typeof toLimbs>
+
+/** As int4 or as int8 where both would do, whichever comes: readers have to take both. */
+function sumColumns(
+  limbs: readonly Limbs[],
+): [smalls: bigint[] | null, lows: bigint[] | null, carries: bigint[] | null] {
+  const lows = limbs.map(({ low }) => low)
+  const isWide = limbs.some(({ carry }) => carry !== 0n)
+  const isSmall = !isWide && lows.every((low) => BigInt.asIntN(32, low) === low)
+  if (isSmall && Math.random() < 0.5) return [lows, null, null]
+  return [null, lows, isWide ? limbs.map(({ carry }) => carry) : null]
 }
 
 function grouped<T>(values: readonly T[], keyOf: (value: T) => number): Map<number, T[]> {

@@ -186,7 +186,9 @@ async function readDeltas(client: pg.ClientBase, request: LoadRequest): Promise<
     request.signal.throwIfAborted()
     // Whole commits at a time: the last one of a full answer is read again with the next.
     const { rows } = await client.query<DeltaRow>(
-      `select first, counter, start, slots, deltas, carries from ${request.schema}.window_deltas
+      `select first, counter, start, slots, coalesce(small_deltas::bigint[], deltas) as deltas,
+         carries
+       from ${request.schema}.window_deltas
        where partition = $1 and first >= $2 and first in (
          select first from ${request.schema}.commits where partition = $1 and first >= $2
          order by first limit $3)

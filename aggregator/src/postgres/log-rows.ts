@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { int4s, int8s } from './binary-arrays.ts'
 import { movedPartitions } from './moved.ts'
-import { SumColumns } from './sum-columns.ts'
+import { SumColumns, sumColumnsSql } from './sum-columns.ts'
 
 export type CommitRow = {
   partition: number
@@ -145,11 +145,13 @@ export class LogRows {
     return {
       name: `insert-deltas-${s}`,
       text: `with ${movedPartitions(s)}
-        insert into ${s}.window_deltas (partition, first, counter, start, slots, deltas, carries)
-        select u.partition, u.first, u.counter, u.start, ($11::int[])[u.lo : u.hi],
-          ($12::bigint[])[u.lo : u.hi], case when u.wide then ($13::bigint[])[u.lo : u.hi] end
+        insert into ${s}.window_deltas
+          (partition, first, counter, start, slots, small_deltas, deltas, carries)
+        select u.partition, u.first, u.counter, u.start, ($13::int[])[u.lo : u.hi],
+          ${sumColumnsSql(14)}
         from unnest($4::int[], $5::bigint[], $6::int[], $7::bigint[], $8::int[], $9::int[],
-          $10::bool[]) u (partition, first, counter, start, lo, hi, wide)
+          $10::int[], $11::int[], $12::int[])
+          u (partition, first, counter, start, lo, hi, kind, value_lo, value_hi)
         join moved using (partition)`,
       values: [
         ...moved,
@@ -158,7 +160,8 @@ export class LogRows {
         int4s(rows.map(({ counter }) => counter)),
         int8s(rows.map(({ start }) => start)),
         ...this.sums.bounds(),
-        ...this.sums.columns(),
+        this.sums.slots(),
+        ...this.sums.sums(),
       ],
     }
   }

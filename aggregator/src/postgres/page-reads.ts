@@ -53,7 +53,7 @@ async function readTotals(
   keys: readonly PageKey[],
 ): Promise<void> {
   const { rows } = await client.query<TotalRow>(
-    `select u.i, t.next, t.totals, t.carries
+    `select u.i, t.next, coalesce(t.small_totals::bigint[], t.totals) as totals, t.carries
      from unnest($1::int[], $2::int[]) with ordinality u (counter, page, i)
      join ${schema}.total_pages t on t.counter = u.counter and t.partition = $3 and t.page = u.page`,
     [numbersOf(state, counterIds, keys), int4s(keys.map(({ page }) => page)), state.partition],
@@ -75,7 +75,7 @@ async function readWindows(
   keys: readonly PageKey[],
 ): Promise<void> {
   const { rows } = await client.query<WindowRow>(
-    `select u.i, w.next, w.slots, w.deltas, w.carries
+    `select u.i, w.next, w.slots, coalesce(w.small_deltas::bigint[], w.deltas) as deltas, w.carries
      from unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[]) with ordinality
        u (counter, page, size, start, i)
      join ${schema}.window_pages w on w.counter = u.counter and w.partition = $5

@@ -3,7 +3,7 @@ import type { PartitionState } from '../core/partition-state.ts'
 import { int4s, int8s } from './binary-arrays.ts'
 import type { CounterIds } from './counter-ids.ts'
 import { movedPartitions } from './moved.ts'
-import { SumColumns } from './sum-columns.ts'
+import { SumColumns, sumColumnsSql } from './sum-columns.ts'
 
 type PageRows = {
   counters: number[]
@@ -68,27 +68,27 @@ export class PageWrites {
   #writeTotals(moved: readonly unknown[]): pg.QueryConfig {
     const s = this.#schema
     const { counters, partitions, pages, nexts, sums } = this.#totals
-    const [, lows, carries] = sums.columns()
+    const [, , ...values] = sums.bounds()
     return {
       name: `write-totals-${s}`,
       text: `with ${movedPartitions(s)}
-        insert into ${s}.total_pages (counter, partition, page, next, totals, carries)
-        select u.counter, u.partition, u.page, u.next, ($11::bigint[])[u.lo : u.hi],
-          case when u.wide then ($12::bigint[])[u.lo : u.hi] end
-        from unnest($4::int[], $5::int[], $6::int[], $7::bigint[], $8::int[], $9::int[], $10::bool[])
-          u (counter, partition, page, next, lo, hi, wide)
+        insert into ${s}.total_pages (counter, partition, page, next, small_totals, totals, carries)
+        select u.counter, u.partition, u.page, u.next,
+          ${sumColumnsSql(11)}
+        from unnest($4::int[], $5::int[], $6::int[], $7::bigint[], $8::int[], $9::int[], $10::int[])
+          u (counter, partition, page, next, kind, value_lo, value_hi)
         join moved using (partition)
         on conflict (counter, partition, page) do update
-        set next = excluded.next, totals = excluded.totals, carries = excluded.carries`,
+        set next = excluded.next, small_totals = excluded.small_totals, totals = excluded.totals,
+          carries = excluded.carries`,
       values: [
         ...moved,
         int4s(counters),
         int4s(partitions),
         int4s(pages),
         int8s(nexts),
-        ...sums.bounds(),
-        lows,
-        carries,
+        ...values,
+        ...sums.sums(),
       ],
     }
   }
@@ -100,17 +100,17 @@ export class PageWrites {
       name: `write-windows-${s}`,
       text: `with ${movedPartitions(s)}
         insert into ${s}.window_pages
-          (counter, partition, page, size, start, next, slots, deltas, carries)
+          (counter, partition, page, size, start, next, slots, small_deltas, deltas, carries)
         select u.counter, u.partition, u.page, u.size, u.start, u.next,
-          ($13::int[])[u.lo : u.hi]::smallint[], ($14::bigint[])[u.lo : u.hi],
-          case when u.wide then ($15::bigint[])[u.lo : u.hi] end
+          ($15::int[])[u.lo : u.hi]::smallint[],
+          ${sumColumnsSql(16)}
         from unnest($4::int[], $5::int[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[],
-          $10::int[], $11::int[], $12::bool[])
-          u (counter, partition, page, next, size, start, lo, hi, wide)
+          $10::int[], $11::int[], $12::int[], $13::int[], $14::int[])
+          u (counter, partition, page, next, size, start, lo, hi, kind, value_lo, value_hi)
         join moved using (partition)
         on conflict (counter, partition, page, size, start) do update
-        set next = excluded.next, slots = excluded.slots, deltas = excluded.deltas,
-          carries = excluded.carries`,
+        set next = excluded.next, slots = excluded.slots, small_deltas = excluded.small_deltas,
+          deltas = excluded.deltas, carries = excluded.carries`,
       values: [
         ...moved,
         int4s(counters),
@@ -120,7 +120,8 @@ export class PageWrites {
         int8s(sizes),
         int8s(starts),
         ...sums.bounds(),
-        ...sums.columns(),
+        sums.slots(),
+        ...sums.sums(),
       ],
     }
   }

@@ -24,7 +24,7 @@ export async function readPages(
     name: `pages_${generation}`,
     text: `
       select k.counter, k.partition, k.page, greatest(t.next, p.floor) as folded_to,
-        t.totals::text, t.carries::text
+        coalesce(t.small_totals::text, t.totals::text) as totals, t.carries::text
       from unnest($1::int[], $2::int[], $3::int[]) k (counter, partition, page)
       join ${s}.partitions p on p.partition = k.partition
       left join ${s}.total_pages t
@@ -65,7 +65,7 @@ export async function readSlotTotals(
     text: `
       select k.counter, k.partition, k.slot,
         greatest(t.next, p.floor, k.tail_base) as folded_to,
-        coalesce(t.totals[(k.slot & 127) + 1], 0)
+        coalesce(t.small_totals[(k.slot & 127) + 1], t.totals[(k.slot & 127) + 1], 0)
           + coalesce(t.carries[(k.slot & 127) + 1], 0) * 18446744073709551616::numeric
           + coalesce(dirt.sum, 0) as sum
       from unnest($1::int[], $2::int[], $3::int[], $4::bigint[])
@@ -76,7 +76,9 @@ export async function readSlotTotals(
       left join lateral (
         select sum(u.delta + coalesce(u.carry, 0) * 18446744073709551616::numeric) as sum
         from ${s}.window_deltas d
-        cross join unnest(d.slots, d.deltas, d.carries) u (slot, delta, carry)
+        cross join unnest(
+          d.slots, coalesce(d.small_deltas::bigint[], d.deltas), d.carries
+        ) u (slot, delta, carry)
         where d.partition = k.partition and d.counter = k.counter
           and d.first >= greatest(t.next, p.floor) and d.first < k.tail_base and u.slot = k.slot
       ) dirt on true`,

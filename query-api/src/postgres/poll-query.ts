@@ -44,7 +44,7 @@ function pollSql(generation: number): string {
         and to_offset <= p.next
     ) c on p.next > coalesce(k.next, p.floor)
     left join lateral (
-      select counter, start, slots, deltas, carries
+      select counter, start, slots, coalesce(small_deltas::text, deltas::text) as deltas, carries
       from ${s}.window_deltas
       where partition = p.partition and first = c.first
       offset 0

@@ -68,7 +68,8 @@ function windowsSql(generation: number): string {
     from unnest($2::int[], $3::int[], $4::bigint[]) k (partition, slot, tail_base)
     join ${s}.partitions p on p.partition = k.partition
     left join lateral (
-      select 'page' as kind, w.start, w.next as at, w.deltas[i.i] as delta, w.carries[i.i] as carry
+      select 'page' as kind, w.start, w.next as at, coalesce(w.small_deltas[i.i], w.deltas[i.i]) as delta,
+        w.carries[i.i] as carry
       from ${s}.window_pages w
       cross join lateral (
         select array_position(w.slots, (k.slot & 127)::smallint) as i
@@ -79,7 +80,9 @@ function windowsSql(generation: number): string {
       union all
       select 'log', d.start, d.first, u.delta, u.carry
       from ${s}.window_deltas d
-      cross join unnest(d.slots, d.deltas, d.carries) u (slot, delta, carry)
+      cross join unnest(
+        d.slots, coalesce(d.small_deltas::bigint[], d.deltas), d.carries
+      ) u (slot, delta, carry)
       where d.partition = k.partition and d.first >= p.floor and d.first < k.tail_base
         and d.counter = $1 and d.start >= $6 and d.start < $7 and u.slot = k.slot
     ) w on true`
