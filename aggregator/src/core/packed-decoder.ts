@@ -4,10 +4,12 @@ import { PACKED_LIMITS } from '@countersink/shared/packed/packed-format'
 import type { InvalidReason } from '@countersink/shared/reasons'
 import { BreakdownCache } from './breakdown-cache.ts'
 import { type Columns, COLUMNS_CAPACITY } from './columns.ts'
+import type { CounterState } from './counter-states.ts'
 import { createFields } from './fields.ts'
 import { viewOf } from './keyed-hash.ts'
 import { PackedRecord } from './packed-record.ts'
 import type { PartitionState } from './partition-state.ts'
+import { MISROUTED } from './series-dictionary.ts'
 
 const { eventsMax } = PACKED_LIMITS
 
@@ -60,13 +62,50 @@ export class PackedDecoder {
     this.#place = place
     this.#state = state
     this.#atMax = Math.min(LIMITS.atMsMax, state.appendMax + CONTRACT_LIMITS.skewMs)
-    this.#slot.fill(-1, 0, record.series)
+    this.#findSeries(state)
     this.#knowsSum.fill(0, 0, record.dimsets)
     this.#breakdowns.clear()
     this.#next = 0
     this.#block = 0
     this.#lane = -1
     return undefined
+  }
+
+  /** Looks up the record's series: those that have slots already need not be met by an event first. */
+  #findSeries({ counters }: PartitionState): void {
+    const { bytes, series, seriesCounter, counterStart, counterEnd } = this.record
+    this.#slot.fill(-1, 0, series)
+    for (let from = 0, to = 0; from < series; from = to) {
+      const counter = seriesCounter[from]!
+      for (to = from + 1; to < series && seriesCounter[to] === counter; to++);
+      const [start, end] = [counterStart[counter]!, counterEnd[counter]!]
+      const ordinal = counters.find(bytes, this.#view, start, end)
+      if (ordinal >= 0) this.#findSeriesOf(counters.list[ordinal]!, ordinal, from, to)
+    }
+  }
+
+  #findSeriesOf(state: CounterState, ordinal: number, from: number, to: number): void {
+    const { bytes, keyStart, keyEnd, keyIsBad } = this.record
+    const { contract, dictionary } = state
+    const slots = this.#slot
+    dictionary.findMany(bytes, this.#view, keyStart, keyEnd, from, to, slots)
+    for (let series = from; series < to; series++) {
+      if (slots[series]! < 0) continue
+      const isMisrouted = (dictionary.flags(slots[series]!) & MISROUTED) !== 0
+      if (keyIsBad[series] === 1 || (isMisrouted && contract.rejectMisrouted)) slots[series] = -1
+      else this.#keepSeries(series, state, ordinal, slots[series]!)
+    }
+  }
+
+  /** What serves all further events of a series of the record. */
+  #keepSeries(series: number, state: CounterState, ordinal: number, slot: number): void {
+    const { contract, dictionary, breakdowns } = state
+    this.#slot[series] = slot
+    this.#ordinal[series] = ordinal
+    this.#misrouted[series] = dictionary.flags(slot) & MISROUTED
+    this.#hasBreakdowns[series] = breakdowns.length > 0 ? 1 : 0
+    this.#deltaMax[series] = contract.deltaMax
+    this.#deltaMin[series] = contract.positiveOnly ? 0 : -contract.deltaMax
   }
 
   /** Appends as many further events as the columns have room for; true while there are more. */
@@ -225,14 +264,11 @@ export class PackedDecoder {
     const reason = interner.series.intern(this.#fields, this.#view, appendMax, columns)
     if (reason !== undefined) return reason
     const { ordinal, slot } = interner.series
-    const { contract, breakdowns } = counters.list[ordinal]!
-    this.#slot[series] = slot
-    this.#ordinal[series] = ordinal
-    this.#misrouted[series] = interner.isMisrouted(ordinal, slot) ? 1 : 0
-    this.#hasBreakdowns[series] = breakdowns.length > 0 ? 1 : 0
-    this.#deltaMax[series] = contract.deltaMax
-    this.#deltaMin[series] = contract.positiveOnly ? 0 : -contract.deltaMax
-    if (dimset >= 0 && breakdowns.length > 0) this.#breakdowns.keep(series, dimset, columns, from)
+    const counter = counters.list[ordinal]!
+    this.#keepSeries(series, counter, ordinal, slot)
+    if (dimset >= 0 && counter.breakdowns.length > 0) {
+      this.#breakdowns.keep(series, dimset, columns, from)
+    }
     return undefined
   }
 
