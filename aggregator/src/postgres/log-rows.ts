@@ -82,7 +82,8 @@ export class LogRows {
       name: `insert-series-${s}`,
       text: `with ${movedPartitions(s)}
         insert into ${s}.series (counter, partition, slot, key, dims)
-        select u.* from unnest($4::int[], $5::int[], $6::int[], $7::text[], $8::jsonb[])
+        select u.counter, u.partition, u.slot, u.key, coalesce(u.dims, '{}')
+        from unnest($4::int[], $5::int[], $6::int[], $7::text[], $8::jsonb[])
           u (counter, partition, slot, key, dims) join moved using (partition)`,
       values: [
         ...moved,
@@ -90,7 +91,8 @@ export class LogRows {
         int4s(rows.map(({ partition }) => partition)),
         int4s(rows.map(({ slot }) => slot)),
         rows.map(({ key }) => key),
-        rows.map(({ dims }) => dims),
+        // Mostly none has any, and half a million times `{}` takes Postgres 0.3 s to parse.
+        rows.some(({ dims }) => dims !== NO_DIMS) ? rows.map(({ dims }) => dims) : [],
       ],
     }
   }
@@ -166,6 +168,8 @@ export class LogRows {
     }
   }
 }
+
+const NO_DIMS = '{}'
 
 /** Where each of the parts ends when they stand one behind the other. */
 function endsOf(lengths: readonly number[]): Buffer {
