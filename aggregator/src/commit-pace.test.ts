@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { CommitPace } from './commit-pace.ts'
 import { hashKeyOf } from './core/keyed-hash.ts'
 import { PartitionState } from './core/partition-state.ts'
+import { RoutingVersions } from './core/placement.ts'
 import { LIMITS } from './limits.ts'
 import { createOwnedPartition, type OwnedPartition } from './owned-partition.ts'
 
@@ -33,7 +34,7 @@ function ownedPartition(): OwnedPartition {
   )
   owned.state = new PartitionState({
     partition: 0,
-    partitions: 1,
+    routing: RoutingVersions.fixed(1),
     hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
     contracts: parseContracts(''),
     next: 0,
@@ -87,7 +88,7 @@ test('idle, dirty pages are written after a while, but not when draining', () =>
 
 test('behind, commits wait until they are large or old', () => {
   const { pace, state, owned } = setUp()
-  owned.logEnd = LIMITS.behindRecordsMin + 10
+  owned.logEnd = LIMITS.behindEventsMin + 10
   foldOne(state)
   vi.advanceTimersByTime(LIMITS.behindCommitIntervalMs - 1)
   expect(pace.due(false)).toBeUndefined()
@@ -96,6 +97,18 @@ test('behind, commits wait until they are large or old', () => {
   state.ledger.applied = 1
   vi.advanceTimersByTime(1)
   expect(pace.due(false)).toBe('behind')
+})
+
+test('behind is told by events: few packed records can hold many', () => {
+  const { pace, state, owned } = setUp()
+  owned.logEnd = 100
+  foldOne(state)
+  vi.advanceTimersByTime(LIVE_MS)
+  expect(pace.due(false)).toBe('live')
+  owned.density.add(1, LIMITS.behindEventsMin / 50)
+  expect(pace.due(false)).toBeUndefined()
+  state.next = 90
+  expect(pace.due(false)).toBe('live')
 })
 
 test('a hurried commit is due at once and writes all pages', () => {
@@ -110,7 +123,7 @@ test('a hurried commit is due at once and writes all pages', () => {
 
 test('I12: who has no room waits, makes a commit due, and goes on when it is over', async () => {
   const { pace, state, owned } = setUp()
-  owned.logEnd = LIMITS.behindRecordsMin + 10
+  owned.logEnd = LIMITS.behindEventsMin + 10
   foldOne(state)
   await pace.room(owned)
   state.ledger.applied = LIMITS.pendingEventsMax

@@ -1,7 +1,7 @@
 import type { PartitionState } from './core/partition-state.ts'
 import type { CommitMode } from './due-pages.ts'
 import { LIMITS } from './limits.ts'
-import { lagOf, type OwnedPartition } from './owned-partition.ts'
+import { eventsBehind, type OwnedPartition } from './owned-partition.ts'
 import type { Ownership } from './ownership.ts'
 
 /**
@@ -110,6 +110,6 @@ export class CommitPace {
   }
 
   #isBehind(loaded: readonly OwnedPartition[]): boolean {
-    return loaded.reduce((sum, owned) => sum + lagOf(owned), 0) >= LIMITS.behindRecordsMin
+    return loaded.reduce((sum, owned) => sum + eventsBehind(owned), 0) >= LIMITS.behindEventsMin
   }
 }

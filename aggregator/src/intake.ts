@@ -1,9 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { messageOf } from '@countersink/shared/errors'
 import type { OutOfRange } from '@countersink/shared/kafka/consumer'
 import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
 import type { Logger } from '@countersink/shared/log'
 import type { Committer } from './committer.ts'
 import { BatchFold, type Unreadable } from './core/batch-fold.ts'
+import { LIMITS } from './limits.ts'
 import type { OwnedPartition } from './owned-partition.ts'
 import type { Ownership } from './ownership.ts'
 import { checkRecord } from './record-check.ts'
@@ -54,8 +56,9 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
   }
 
   /**
-   * One record batch at a time, with room asked for before each: a fetch may decompress to far more
-   * than it has bytes. What is folded of it may be committed in between; any split is as good.
+   * One record batch at a time, or of packed records a part of one, with room asked for before each:
+   * a fetch may decompress to far more than it has bytes, and a packed event take two of these. What is
+   * folded of it may be committed in between; any split at a record's end is as good.
    */
   async function foldInParts(
     owned: OwnedPartition,
@@ -63,12 +66,16 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
   ): Promise<Unreadable | undefined> {
     const { corrupt: _atTheEnd, ...whole } = batch
     for (const one of batch.batches) {
-      await committer.room(owned)
-      if (batch.isStale() || owned.dropped) return undefined
       const part = { ...whole, batches: [one], nextOffset: one.nextOffset }
-      const stop = foldBatch(owned, part)
-      committer.notify()
-      if (stop !== undefined) return stop
+      for (let isFolded = false; !isFolded;) {
+        await committer.room(owned)
+        if (batch.isStale() || owned.dropped || owned.state === undefined) return undefined
+        const stop = foldBatch(owned, part)
+        committer.notify()
+        if (stop !== undefined) return stop
+        isFolded = owned.expectedOffset >= part.nextOffset
+        if (!isFolded) await nextTurn()
+      }
     }
     const stop = foldBatch(owned, { ...batch, batches: [] })
     committer.notify()
@@ -103,10 +110,12 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
     const { state } = owned
     if (state === undefined) return undefined
     owned.logEnd = batch.lastStableOffset
+    const [next, read] = [state.next, state.ledger.read]
     try {
-      const stop = batchFold.run(state, batch)
+      const stop = batchFold.run(state, batch, LIMITS.eventsPerTurnMax)
       owned.lastRecord = batchFold.lastRecord ?? owned.lastRecord
-      owned.expectedOffset = batch.nextOffset
+      owned.expectedOffset = Math.min(state.next, batch.nextOffset)
+      owned.density.add(state.next - next, state.ledger.read - read)
       return stop
     } catch (error) {
       // A bound was reached or a proof was wrong in mid-batch: the state is neither here nor there,

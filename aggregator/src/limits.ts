@@ -4,6 +4,8 @@ export const LIMITS = {
   openBlocksMax: 16_384,
   /** Events folded and not committed, over all partitions. */
   pendingEventsMax: 1_000_000,
+  /** Events folded without asking for room and letting others have a turn; then to a record's end. */
+  eventsPerTurnMax: 65_536,
   /** Sums in the log that are not in pages, per partition: bounds a take-over and the readers. */
   dirtEntriesMax: 131_072,
   /**
@@ -18,8 +20,8 @@ export const LIMITS = {
   /** All dirty pages get their turn within about this many live commits. */
   livePagesTurns: 40,
   idlePagesMax: 2048,
-  /** Behind by more than this many records, commits are large and write all pages. */
-  behindRecordsMin: 50_000,
+  /** Behind by more than this many events, commits are large and write all pages. */
+  behindEventsMin: 50_000,
   behindEventsPerCommit: 500_000,
   behindCommitIntervalMs: 2000,
   idleFlushMs: 250,

@@ -1,5 +1,6 @@
 import type { LastRecord } from './core/batch-fold.ts'
 import type { PartitionState } from './core/partition-state.ts'
+import { EventDensity } from './event-density.ts'
 import type { ClaimedPartition } from './postgres/claim.ts'
 
 export type RecordMark = { offset: number; hash: number }
@@ -30,6 +31,8 @@ export type OwnedPartition = {
   lastRecord: LastRecord | undefined
   /** Committed data end here, as of the last fetch. */
   logEnd: number
+  /** What an offset of its log has held lately. */
+  readonly density: EventDensity
 }
 
 export function createOwnedPartition(claimed: ClaimedPartition, token: string): OwnedPartition {
@@ -48,10 +51,16 @@ export function createOwnedPartition(claimed: ClaimedPartition, token: string): 
     record: claimed.record,
     lastRecord: undefined,
     logEnd: claimed.next,
+    density: new EventDensity(),
   }
 }
 
 /** How many offsets are known to wait: what was fetched says where the log ends. */
 export function lagOf({ state, claimed, logEnd }: OwnedPartition): number {
   return Math.max(0, logEnd - (state?.next ?? claimed.next))
+}
+
+/** How many events these are, as far as what was folded lately tells. */
+export function eventsBehind(owned: OwnedPartition): number {
+  return lagOf(owned) * owned.density.eventsPerOffset
 }
