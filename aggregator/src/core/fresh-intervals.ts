@@ -1,3 +1,5 @@
+import { grown } from './typed-growth.ts'
+
 const INITIAL = 256
 const DROPPED = -1
 
@@ -76,27 +78,15 @@ export class FreshIntervals {
 
   #grow(): void {
     const length = 2 * this.#buckets.length
-    const buckets = new Int32Array(length)
-    buckets.set(this.#buckets)
-    this.#buckets = buckets
-    const firsts = new Float64Array(length)
-    firsts.set(this.#firsts)
-    this.#firsts = firsts
-    const lengths = new Float64Array(length)
-    lengths.set(this.#lengths)
-    this.#lengths = lengths
-    const nexts = new Int32Array(length)
-    nexts.set(this.#nexts)
-    this.#nexts = nexts
+    this.#buckets = grown(this.#buckets, new Int32Array(length))
+    this.#firsts = grown(this.#firsts, new Float64Array(length))
+    this.#lengths = grown(this.#lengths, new Float64Array(length))
+    this.#nexts = grown(this.#nexts, new Int32Array(length))
   }
 
   #growSets(sets: number): void {
     const length = Math.max(sets, 2 * this.#heads.length)
-    const heads = new Int32Array(length)
-    heads.set(this.#heads)
-    this.#heads = heads
-    const tails = new Int32Array(length)
-    tails.set(this.#tails)
-    this.#tails = tails
+    this.#heads = grown(this.#heads, new Int32Array(length))
+    this.#tails = grown(this.#tails, new Int32Array(length))
   }
 }

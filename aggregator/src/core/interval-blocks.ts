@@ -1,3 +1,5 @@
+import { grown } from './typed-growth.ts'
+
 const SLAB_INTERVALS = 4096
 const SLAB_SHIFT = 12
 const SLAB_MASK = SLAB_INTERVALS - 1
@@ -5,6 +7,7 @@ const SLAB_MASK = SLAB_INTERVALS - 1
 const SLABS_GROWN_MAX = 16
 const SLAB_STEP = 256
 const INTERVAL_BYTES = 16
+const NOTHING = new Int32Array(0)
 
 /** Intervals that a block of each size class holds. A block of the last class is a chunk. */
 export const BLOCK_SIZES = [1, 4, 16, 64] as const
@@ -57,6 +60,11 @@ export class IntervalBlocks {
 
   setLength(entry: number, length: number): void {
     this.#lengths[entry >>> SLAB_SHIFT]![entry & SLAB_MASK] = length
+  }
+
+  /** Makes an interval longer at its end. */
+  extend(entry: number, length: number): void {
+    this.#lengths[entry >>> SLAB_SHIFT]![entry & SLAB_MASK]! += length
   }
 
   /** How many of the `used` intervals of a block begin at or before the sequence. */
@@ -118,17 +126,11 @@ export class IntervalBlocks {
     const used = this.#room & SLAB_MASK
     const step = this.#firsts.length > SLABS_GROWN_MAX ? SLAB_INTERVALS : SLAB_STEP
     const intervals = Math.min(SLAB_INTERVALS, used + step)
-    const firsts = new Float64Array(intervals)
-    const lengths = new Int32Array(intervals)
-    const buckets = new Int32Array(intervals)
-    if (used > 0) {
-      firsts.set(this.#firsts.pop()!)
-      lengths.set(this.#lengths.pop()!)
-      buckets.set(this.#buckets.pop()!)
-    }
-    this.#firsts.push(firsts)
-    this.#lengths.push(lengths)
-    this.#buckets.push(buckets)
+    const last = this.#firsts.length - (used > 0 ? 1 : 0)
+    const [firsts, lengths, buckets] = [this.#firsts, this.#lengths, this.#buckets]
+    firsts[last] = grown(firsts[last] ?? NOTHING, new Float64Array(intervals))
+    lengths[last] = grown(lengths[last] ?? NOTHING, new Int32Array(intervals))
+    buckets[last] = grown(buckets[last] ?? NOTHING, new Int32Array(intervals))
     this.#room += intervals - used
   }
 }

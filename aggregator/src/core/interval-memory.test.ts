@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { LENGTH_MAX } from './interval-blocks.ts'
 import { IntervalMemory } from './interval-memory.ts'
 import { hashKeyOf } from './keyed-hash.ts'
 import { LaneTable } from './lane-table.ts'
@@ -160,4 +161,20 @@ test('lanes are forgotten when no interval of theirs lives, their numbers are de
     expect(lanes.size).toBeLessThanOrEqual(2000)
   }
   expect(lanes.byteLength).toBeLessThan(256 * 1024)
+})
+
+test('an interval that is longer than its number can say is two', () => {
+  const { memory, laneOf } = newMemory()
+  const bucket = memory.bucket(0, BUCKET_MS, 0)
+  const lane = laneOf(0)
+  memory.restore(bucket, lane, 0, LENGTH_MAX)
+  memory.insert(bucket, lane, LENGTH_MAX)
+  memory.restore(bucket, lane, LENGTH_MAX + 1, LENGTH_MAX - 2)
+  memory.insert(bucket, lane, 2 * LENGTH_MAX - 1)
+  memory.insert(bucket, lane, 2 * LENGTH_MAX)
+  expect([memory.size, memory.sequences]).toEqual([3, 2 * LENGTH_MAX + 1])
+  for (const known of [0, LENGTH_MAX - 1, LENGTH_MAX, 2 * LENGTH_MAX - 1, 2 * LENGTH_MAX]) {
+    expect(memory.has(0, lane, known)).toBe(true)
+  }
+  expect(memory.has(0, lane, 2 * LENGTH_MAX + 1)).toBe(false)
 })

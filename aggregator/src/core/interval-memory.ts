@@ -1,6 +1,7 @@
 import { FreshIntervals } from './fresh-intervals.ts'
 import { IntervalSets } from './interval-sets.ts'
 import type { LaneTable } from './lane-table.ts'
+import { grown } from './typed-growth.ts'
 
 const INITIAL = 64
 const NONE = -1
@@ -223,20 +224,15 @@ export class IntervalMemory {
   }
 
   #growSets(): void {
-    this.#counter = longer(this.#counter, 0)
-    this.#lane = longer(this.#lane, 0)
-    this.#nextOfLane = longer(this.#nextOfLane, 0)
-    this.#nextOfCounter = longer(this.#nextOfCounter, 0)
+    const sets = 2 * this.#counter.length
+    this.#counter = grown(this.#counter, new Int32Array(sets))
+    this.#lane = grown(this.#lane, new Int32Array(sets))
+    this.#nextOfLane = grown(this.#nextOfLane, new Int32Array(sets))
+    this.#nextOfCounter = grown(this.#nextOfCounter, new Int32Array(sets))
   }
 
   #growLanes(lanes: number): void {
-    while (this.#firstOfLane.length < lanes) this.#firstOfLane = longer(this.#firstOfLane, NONE)
+    const length = Math.max(lanes, 2 * this.#firstOfLane.length)
+    this.#firstOfLane = grown(this.#firstOfLane, new Int32Array(length).fill(NONE))
   }
-}
-
-function longer(words: Int32Array, fill: number): Int32Array<ArrayBuffer> {
-  const made = new Int32Array(2 * words.length)
-  made.set(words)
-  if (fill !== 0) made.fill(fill, words.length)
-  return made
 }

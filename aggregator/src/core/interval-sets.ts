@@ -5,8 +5,10 @@ import {
   IntervalBlocks,
   LENGTH_MAX,
 } from './interval-blocks.ts'
+import { grown } from './typed-growth.ts'
 
 const SETS_INITIAL = 64
+const NO_TAIL = -1
 /** The size class of a set that has more blocks than one. */
 const CLASS_MANY = BLOCK_SIZES.length
 
@@ -27,6 +29,11 @@ export class IntervalSets {
   #used = new Uint8Array(SETS_INITIAL)
   #class = new Uint8Array(SETS_INITIAL)
   readonly #directories = new Map<number, Directory>()
+  /** Where each set's last interval lies and ends, for the next sequence; NO_TAIL when it was moved. */
+  #tailEnd = new Float64Array(SETS_INITIAL)
+  #tailEndMax = new Float64Array(SETS_INITIAL)
+  #tailBucket = new Int32Array(SETS_INITIAL)
+  #tailEntry = new Int32Array(SETS_INITIAL)
   /** Intervals in all sets, and the sequences in them. */
   size = 0
   sequences = 0
@@ -36,7 +43,7 @@ export class IntervalSets {
   #count = 0
 
   get byteLength(): number {
-    let bytes = this.#blocks.byteLength + 14 * this.#greatest.length
+    let bytes = this.#blocks.byteLength + 38 * this.#greatest.length
     for (const { blocks } of this.#directories.values()) bytes += 13 * blocks.length
     return bytes
   }
@@ -45,6 +52,7 @@ export class IntervalSets {
   open(set: number): void {
     if (set >= this.#greatest.length) this.#grow(set + 1)
     this.#greatest[set] = -1
+    this.#tailEnd[set] = NO_TAIL
     this.#class[set] = 0
     this.#block[set] = this.#blocks.deal(0)
     this.#used[set] = 0
@@ -62,10 +70,40 @@ export class IntervalSets {
 
   /** Adds `[first, first + length)` of which the set has nothing yet. */
   add(set: number, bucket: number, first: number, length: number): void {
-    const blocks = this.#blocks
     this.sequences += length
+    const end = first + length
+    if (
+      first === this.#tailEnd[set] &&
+      bucket === this.#tailBucket[set] &&
+      end <= this.#tailEndMax[set]!
+    ) {
+      this.#blocks.extend(this.#tailEntry[set]!, length)
+      this.#tailEnd[set] = end
+      this.#greatest[set] = end - 1
+      return
+    }
     const isLast = first > this.#greatest[set]!
-    if (isLast) this.#greatest[set] = first + length - 1
+    this.#addAnywhere(set, bucket, first, length, isLast)
+    if (isLast) {
+      this.#greatest[set] = end - 1
+      this.#noteTail(set)
+    } else {
+      this.#tailEnd[set] = NO_TAIL
+    }
+  }
+
+  /** The last interval of the open block, the set's last, may grow at its end. */
+  #noteTail(set: number): void {
+    const entry = this.#at + this.#count - 1
+    const first = this.#blocks.first(entry)
+    this.#tailEnd[set] = first + this.#blocks.length(entry)
+    this.#tailEndMax[set] = first + LENGTH_MAX
+    this.#tailBucket[set] = this.#blocks.bucket(entry)
+    this.#tailEntry[set] = entry
+  }
+
+  #addAnywhere(set: number, bucket: number, first: number, length: number, isLast: boolean): void {
+    const blocks = this.#blocks
     this.#locate(set, isLast ? Infinity : first)
     const place = isLast ? this.#count : blocks.countUpTo(this.#at, this.#count, first)
     const next = this.#at + place
@@ -106,6 +144,7 @@ export class IntervalSets {
   /** Drops the intervals whose buckets are marked in `dead`; false when none is left: it is closed then. */
   sweep(set: number, dead: Uint8Array): boolean {
     const blocks = this.#blocks
+    this.#tailEnd[set] = NO_TAIL
     const leaves = this.#leaves(set)
     let kept = 0
     let seen = 0
@@ -273,18 +312,14 @@ export class IntervalSets {
 
   #grow(sets: number): void {
     const length = Math.max(sets, 2 * this.#greatest.length)
-    const greatest = new Float64Array(length)
-    greatest.set(this.#greatest)
-    this.#greatest = greatest
-    const block = new Int32Array(length)
-    block.set(this.#block)
-    this.#block = block
-    const used = new Uint8Array(length)
-    used.set(this.#used)
-    this.#used = used
-    const classes = new Uint8Array(length)
-    classes.set(this.#class)
-    this.#class = classes
+    this.#greatest = grown(this.#greatest, new Float64Array(length))
+    this.#block = grown(this.#block, new Int32Array(length))
+    this.#used = grown(this.#used, new Uint8Array(length))
+    this.#class = grown(this.#class, new Uint8Array(length))
+    this.#tailEnd = grown(this.#tailEnd, new Float64Array(length))
+    this.#tailEndMax = grown(this.#tailEndMax, new Float64Array(length))
+    this.#tailBucket = grown(this.#tailBucket, new Int32Array(length))
+    this.#tailEntry = grown(this.#tailEntry, new Int32Array(length))
   }
 }
 
@@ -292,15 +327,9 @@ export class IntervalSets {
 function addLeaf(directory: Directory, leaf: number, block: number): void {
   const { count } = directory
   if (count === directory.blocks.length) {
-    const blocks = new Int32Array(2 * count)
-    blocks.set(directory.blocks)
-    directory.blocks = blocks
-    const used = new Uint8Array(2 * count)
-    used.set(directory.used)
-    directory.used = used
-    const firsts = new Float64Array(2 * count)
-    firsts.set(directory.firsts)
-    directory.firsts = firsts
+    directory.blocks = grown(directory.blocks, new Int32Array(2 * count))
+    directory.used = grown(directory.used, new Uint8Array(2 * count))
+    directory.firsts = grown(directory.firsts, new Float64Array(2 * count))
   }
   directory.blocks.copyWithin(leaf + 1, leaf, count)
   directory.used.copyWithin(leaf + 1, leaf, count)

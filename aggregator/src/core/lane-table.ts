@@ -1,5 +1,6 @@
 import { SDK_ID } from '@countersink/shared/sdk-id'
 import { type HashKey, mixWord } from './keyed-hash.ts'
+import { grown } from './typed-growth.ts'
 
 /** A lane's name: 25 bytes of session, three zeros, its number within the session. */
 const NAME_WORDS = 8
@@ -66,6 +67,11 @@ export class LaneTable {
     return this.#names[base + LANE_WORD]!
   }
 
+  /** Its number within its session. */
+  laneOf(number: number): number {
+    return this.#names[number * NAME_WORDS + LANE_WORD]!
+  }
+
   /** A set of intervals of this lane was made. */
   retain(number: number): void {
     if (this.#uses[number]!++ === 0) this.#idle--
@@ -105,12 +111,8 @@ export class LaneTable {
       throw new RangeError(`more than ${LANES_PER_PARTITION_MAX} lanes in one partition's lateness`)
     }
     const lanes = 2 * this.#uses.length
-    const names = new Int32Array(lanes * NAME_WORDS)
-    names.set(this.#names)
-    this.#names = names
-    const uses = new Int32Array(lanes)
-    uses.set(this.#uses)
-    this.#uses = uses
+    this.#names = grown(this.#names, new Int32Array(lanes * NAME_WORDS))
+    this.#uses = grown(this.#uses, new Int32Array(lanes))
   }
 
   #isNamed(number: number): boolean {
