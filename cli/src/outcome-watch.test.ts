@@ -25,14 +25,22 @@ function watchWith(options: Partial<OutcomeWatchOptions>): OutcomeWatch {
   })
 }
 
-/** A partition's ledger whose counted position moves on a little with every question. */
-function ledger(outcomes: readonly Outcome[], step: number): OutcomeWatchOptions['ask'] {
+/**
+ * A partition's ledger whose counted position moves on a little with every question: each record
+ * with the outcomes of its events.
+ */
+function ledger(
+  records: readonly (readonly Outcome[])[],
+  step: number,
+): OutcomeWatchOptions['ask'] {
   let counted = 0
   return (partition, from, to): Promise<OutcomesAnswer> => {
-    counted = Math.min(counted + step, outcomes.length)
+    counted = Math.min(counted + step, records.length)
     const next = Math.max(Math.min(counted, to), from)
-    const listed = outcomes
-      .map((outcome, offset): [number, number, Outcome] => [offset, 0, outcome])
+    const listed = records
+      .flatMap((record, offset) =>
+        record.map((outcome, index): [number, number, Outcome] => [offset, index, outcome]),
+      )
       .filter(([offset, , outcome]) => offset >= from && offset < next && outcome !== 'applied')
     return Promise.resolve({ partition, next, outcomes: listed })
   }
@@ -40,26 +48,32 @@ function ledger(outcomes: readonly Outcome[], step: number): OutcomeWatchOptions
 
 describe('createOutcomeWatch', () => {
   it('tells exactly what became of its own events, however they interleave with others', async () => {
+    // A record of more than one event is a packed one.
     const events = fc.array(
-      fc.record({ mine: fc.boolean(), outcome: fc.constantFrom(...OUTCOMES) }),
+      fc.record({
+        mine: fc.boolean(),
+        outcomes: fc.array(fc.constantFrom(...OUTCOMES), { minLength: 1, maxLength: 3 }),
+      }),
     )
     await fc.assert(
       fc.asyncProperty(events, fc.integer({ min: 1, max: 5 }), async (log, step) => {
         const watch = watchWith({
           ask: ledger(
-            log.map((e) => e.outcome),
+            log.map((record) => record.outcomes),
             step,
           ),
         })
         const running = watch.run()
-        for (const [offset, event] of log.entries()) {
-          if (event.mine) watch.add(3, offset)
+        for (const [offset, { mine, outcomes }] of log.entries()) {
+          if (mine) outcomes.forEach(() => watch.add(3, offset))
           if (offset % 4 === 0) await new Promise((resolve) => setImmediate(resolve))
         }
         watch.close()
         await running
         for (const outcome of OUTCOMES) {
-          const mine = log.filter((e) => e.mine && e.outcome === outcome)
+          const mine = log
+            .flatMap((record) => (record.mine ? record.outcomes : []))
+            .filter((one) => one === outcome)
           expect(watch.tally[outcome]).toBe(mine.length)
         }
         expect(watch.pending).toBe(0)

@@ -1,9 +1,9 @@
 import { CountersinkError, messageOf } from '@countersink/shared/errors'
 import type { Outcome } from '@countersink/shared/outcomes'
 import type { OutcomesAnswer } from './api-answers.ts'
-import { OffsetRanges } from './offset-ranges.ts'
+import { OwnEvents } from './own-events.ts'
 
-/** Past this many ranges the publisher has to wait until some are settled. About 16 MB. */
+/** Past this many ranges and packed records the publisher has to wait until some are settled. About 16 MB. */
 export const RANGES_MAX = 500_000
 /** What one event that did not count is remembered by, to be explained afterwards. */
 const SAMPLES_MAX = 20
@@ -16,7 +16,8 @@ export type Tally = Record<Outcome, number> & {
   skipped: number
 }
 
-export type Sample = { partition: number; offset: number; outcome: Outcome }
+/** `index` is the place in a packed record, else 0. */
+export type Sample = { partition: number; offset: number; index: number; outcome: Outcome }
 
 export type OutcomeWatchOptions = {
   /** Asks for the outcomes of `[from, to)`; undefined when the partition is not known yet. */
@@ -28,7 +29,7 @@ export type OutcomeWatchOptions = {
 }
 
 export type OutcomeWatch = {
-  /** An event of ours stands at this offset. */
+  /** An event of ours stands at this offset; called once an event, also of a packed record. */
   add(partition: number, offset: number): void
   /** No more events come. */
   close(): void
@@ -49,18 +50,18 @@ export type OutcomeWatch = {
  * for the outcomes of the stretches they lie in, and takes out what is settled while it goes on.
  */
 export function createOutcomeWatch(options: OutcomeWatchOptions): OutcomeWatch {
-  const partitions = new Map<number, OffsetRanges>()
+  const partitions = new Map<number, OwnEvents>()
   const tally: Tally = { applied: 0, duplicate: 0, conflict: 0, late: 0, invalid: 0, skipped: 0 }
   const samples: Sample[] = []
   let closed = false
   let pending = 0
   let failed: unknown
 
-  const rangesHeld = (): number => [...partitions.values()].reduce((sum, r) => sum + r.ranges, 0)
+  const rangesHeld = (): number => [...partitions.values()].reduce((sum, own) => sum + own.held, 0)
 
   const settledSoFar = (): number => Object.values(tally).reduce((sum, n) => sum + n, 0)
 
-  const settle = (own: OffsetRanges, from: number, answer: OutcomesAnswer): void => {
+  const settle = (own: OwnEvents, from: number, answer: OutcomesAnswer): void => {
     let settled = 0
     for (const [start, end] of answer.gaps ?? []) {
       const skipped = own.take(Math.max(start, from), Math.min(end, answer.next))
@@ -68,12 +69,12 @@ export function createOutcomeWatch(options: OutcomeWatchOptions): OutcomeWatch {
       settled += skipped
     }
     let listed = 0
-    for (const [offset, , outcome] of answer.outcomes) {
-      if (offset < from || offset >= answer.next || !own.has(offset)) continue
+    for (const [offset, index, outcome] of answer.outcomes) {
+      if (offset < from || offset >= answer.next || !own.offsets.has(offset)) continue
       tally[outcome]++
       listed++
       if (outcome !== 'duplicate' && samples.length < SAMPLES_MAX) {
-        samples.push({ partition: answer.partition, offset, outcome })
+        samples.push({ partition: answer.partition, offset, index, outcome })
       }
     }
     const taken = own.take(from, answer.next)
@@ -83,7 +84,7 @@ export function createOutcomeWatch(options: OutcomeWatchOptions): OutcomeWatch {
 
   const pollOnce = async (): Promise<void> => {
     for (const [partition, own] of partitions) {
-      const { first: from, end: to } = own
+      const { first: from, end: to } = own.offsets
       if (from === undefined || to === undefined) continue
       const answer = await options.ask(partition, from, to)
       if (answer !== undefined) settle(own, from, answer)
@@ -115,8 +116,9 @@ export function createOutcomeWatch(options: OutcomeWatchOptions): OutcomeWatch {
   return {
     add: (partition, offset) => {
       let own = partitions.get(partition)
-      if (own === undefined) partitions.set(partition, (own = new OffsetRanges()))
-      if (own.add(offset)) pending++
+      if (own === undefined) partitions.set(partition, (own = new OwnEvents()))
+      own.add(offset)
+      pending++
     },
     close: () => {
       closed = true

@@ -29,10 +29,10 @@ async function explain(query: Query, samples: readonly Sample[]): Promise<string
   const rows = await query(
     `select r.partition, r."offset", r.outcome, r.reason, r.value
      from ${schema}.rejects r
-     join unnest($1::int[], $2::bigint[]) as s (partition, "offset")
-       on s.partition = r.partition and s."offset" = r."offset"
-     order by r.partition, r."offset"`,
-    [samples.map((s) => s.partition), samples.map((s) => s.offset)],
+     join unnest($1::int[], $2::bigint[], $3::int[]) as s (partition, "offset", index)
+       on s.partition = r.partition and s."offset" = r."offset" and s.index = r.index
+     order by r.partition, r."offset", r.index`,
+    [samples.map((s) => s.partition), samples.map((s) => s.offset), samples.map((s) => s.index)],
   )
   return rows.map(rejectLine)
 }
