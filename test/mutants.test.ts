@@ -54,24 +54,24 @@ const MUTANTS: Mutant[] = [
     patches: [
       {
         file: 'postgres/load.ts',
-        from: 'restoreIds(state, ordinals, ids, Number(first))',
-        to: 'if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first))',
+        from: `restoreIds(state, ordinals, ids, Number(first), 'ids')`,
+        to: `if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first), 'ids')`,
       },
     ],
   },
   {
     name: 'intervals not reloaded at take-over',
     caughtBy: MADE_COPIES,
-    patches: [{ file: 'postgres/load.ts', from: 'restoreIntervals(group.body, target)', to: '' }],
+    patches: [{ file: 'postgres/load.ts', from: 'restoreIntervals(group.body,', to: 'void (' }],
   },
   {
-    name: 'intervals of the last commit only',
+    name: 'intervals of the last commit lost',
     caughtBy: MADE_COPIES,
     patches: [
       {
         file: 'postgres/load.ts',
-        from: 'restoreIds(state, ordinals, ids, Number(first))',
-        to: 'if (first === rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first))',
+        from: `restoreIds(state, ordinals, ids, Number(first), 'ids')`,
+        to: `if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first), 'ids')`,
       },
     ],
   },

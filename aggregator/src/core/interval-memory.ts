@@ -15,6 +15,8 @@ export type IntervalBucket = {
   readonly end: number
   /** First offset of the first commit that has intervals of this bucket. */
   firstOffset: number
+  /** Lanes by the indices that commits know them by, as long as the bucket lives. */
+  readonly lanes: number[]
 }
 
 /**
@@ -35,6 +37,9 @@ export class IntervalMemory {
   #lane = new Int32Array(INITIAL)
   #nextOfLane = new Int32Array(INITIAL)
   #nextOfCounter = new Int32Array(INITIAL)
+  /** Per set the bucket, by its end, in which commits know its lane, and the index there. */
+  #namedUntil = new Float64Array(INITIAL)
+  #nameIndex = new Int32Array(INITIAL)
   #firstOfLane = new Int32Array(INITIAL).fill(NONE)
   readonly #firstOfCounter: number[] = []
   readonly #freeSets: number[] = []
@@ -58,7 +63,7 @@ export class IntervalMemory {
   }
 
   get byteLength(): number {
-    const perSet = 4 * this.#counter.byteLength
+    const perSet = 7 * this.#counter.byteLength
     return this.#sets.byteLength + this.#fresh.byteLength + perSet + this.#firstOfLane.byteLength
   }
 
@@ -77,7 +82,7 @@ export class IntervalMemory {
       return bucket
     }
     const number = this.#freeBuckets.pop() ?? this.#buckets.length
-    const made = { number, counter, end, firstOffset }
+    const made = { number, counter, end, firstOffset, lanes: [] }
     this.#buckets[number] = made
     list.push(made)
     return made
@@ -139,6 +144,21 @@ export class IntervalMemory {
     return this.#lane[set]!
   }
 
+  /** The end of the bucket in which commits know the set's lane; -1 for none. */
+  namedUntil(set: number): number {
+    return this.#namedUntil[set]!
+  }
+
+  nameIndex(set: number): number {
+    return this.#nameIndex[set]!
+  }
+
+  /** The set's lane gets a name of commits in this bucket: the index among the bucket's lanes. */
+  nameIn(bucket: IntervalBucket, set: number): void {
+    this.#namedUntil[set] = bucket.end
+    this.#nameIndex[set] = bucket.lanes.push(this.#lane[set]!) - 1
+  }
+
   /** Calls back with each interval of a set that no commit has yet, in the order of arrival. */
   forEachFresh(
     set: number,
@@ -189,6 +209,7 @@ export class IntervalMemory {
     this.#firstOfLane[lane] = set
     this.#nextOfCounter[set] = this.#firstOfCounter[counter]!
     this.#firstOfCounter[counter] = set
+    this.#namedUntil[set] = -1
     this.#sets.open(set)
     this.#lanes.retain(lane)
     return set
@@ -229,6 +250,8 @@ export class IntervalMemory {
     this.#lane = grown(this.#lane, new Int32Array(sets))
     this.#nextOfLane = grown(this.#nextOfLane, new Int32Array(sets))
     this.#nextOfCounter = grown(this.#nextOfCounter, new Int32Array(sets))
+    this.#namedUntil = grown(this.#namedUntil, new Float64Array(sets))
+    this.#nameIndex = grown(this.#nameIndex, new Int32Array(sets))
   }
 
   #growLanes(lanes: number): void {

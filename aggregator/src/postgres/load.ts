@@ -93,7 +93,9 @@ async function loadIds(client: pg.ClientBase, request: LoadRequest, state: Parti
     `select ids from ${schema}.carried_ids where partition = $1`,
     [state.partition],
   )
-  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next)
+  // They have no order, so what commits call their lanes is read before what they say of them.
+  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next, 'names')
+  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next, 'ids')
   let from = claimed.idsFloor
   for (;;) {
     signal.throwIfAborted()
@@ -106,7 +108,7 @@ async function loadIds(client: pg.ClientBase, request: LoadRequest, state: Parti
       [state.partition, from, COMMITS_PER_READ_MAX, ID_BYTES_PER_READ_MAX],
     )
     for (const { first, ids } of rows) {
-      restoreIds(state, ordinals, ids, Number(first))
+      restoreIds(state, ordinals, ids, Number(first), 'ids')
       from = Number(first) + 1
     }
     if (rows.length === 0) break
@@ -129,17 +131,18 @@ function restoreIds(
   ordinals: ReadonlyMap<number, number>,
   ids: Buffer,
   first: number,
+  what: 'ids' | 'names',
 ): void {
   for (const group of readIdGroups(ids)) {
     const ordinal = ordinals.get(group.counter)
     if (ordinal === undefined) throw new RangeError(`ids of the unknown counter ${group.counter}`)
     const { clock, latenessMs } = state.counters.list[ordinal]!
     const lateBefore = clock - latenessMs
-    if (group.kind === 'hashed') {
-      if (group.end > lateBefore) restoreHashed(state, ordinal, group, first)
-    } else {
-      const target = { ids: state.ids, counter: ordinal, firstOffset: first, lateBefore }
-      restoreIntervals(group.body, target)
+    if (group.kind === 'intervals') {
+      const where = { counter: ordinal, firstOffset: first, lateBefore }
+      restoreIntervals(group.body, { ids: state.ids, ...where, namesOnly: what === 'names' })
+    } else if (group.end > lateBefore && what === 'ids') {
+      restoreHashed(state, ordinal, group, first)
     }
   }
 }
