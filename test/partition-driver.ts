@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { BatchFold } from '@countersink/aggregator/core/batch-fold'
 import type { HashKey } from '@countersink/aggregator/core/keyed-hash'
 import type { PartitionState } from '@countersink/aggregator/core/partition-state'
+import { RoutingVersions } from '@countersink/aggregator/core/placement'
 import { claimPartitions } from '@countersink/aggregator/postgres/claim'
 import { type CommitTry, tryCommit } from '@countersink/aggregator/postgres/commit'
 import { CounterIds } from '@countersink/aggregator/postgres/counter-ids'
@@ -71,7 +72,8 @@ export class PartitionDriver {
     this.#counterIds = new CounterIds(schema)
     const counterIds = this.#counterIds
     const { signal } = new AbortController()
-    const load = { schema, claimed, partitions: 1, hashKey, contracts, counterIds, signal }
+    const routing = RoutingVersions.fixed(1)
+    const load = { schema, claimed, routing, hashKey, contracts, counterIds, signal }
     this.#state = await loadPartition(client, load)
   }
 

@@ -15,7 +15,6 @@ export function snapshotOf(state: PartitionState) {
       series: Array.from({ length: dictionary.size }, (_, slot) =>
         Buffer.from(dictionary.name(slot)).toString(),
       ),
-      flags: Array.from({ length: dictionary.size }, (_, slot) => dictionary.flags(slot)),
     })),
     ids: idsOf(state),
   }

@@ -1,5 +1,6 @@
 import { BatchFold } from '@countersink/aggregator/core/batch-fold'
 import { PartitionState } from '@countersink/aggregator/core/partition-state'
+import { RoutingVersions } from '@countersink/aggregator/core/placement'
 import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
 import fc from 'fast-check'
 import pg from 'pg'
@@ -29,7 +30,7 @@ afterAll(async () => {
 function neverCrashed(stored: readonly RecordBatch[], partition: number): PartitionState {
   const state = new PartitionState({
     partition,
-    partitions: 1,
+    routing: RoutingVersions.fixed(1),
     hashKey: SECRET,
     contracts: VERSIONS[0]!,
     next: 0,

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readContracts } from '@countersink/shared/contracts'
+import { readContracts, rejectsMisrouted } from '@countersink/shared/contracts'
 import { type CountersinkError, messageOf } from '@countersink/shared/errors'
 import { createHttpServer } from '@countersink/shared/http/server'
 import { createKafkaAdmin } from '@countersink/shared/kafka/admin'
@@ -10,6 +10,7 @@ import { createPool, generationSchema } from '@countersink/shared/postgres/pool'
 import { createCommitter } from './committer.ts'
 import type { Config } from './config.ts'
 import { hashKeyOf } from './core/keyed-hash.ts'
+import { createHotKeyWatch } from './hot-key-watch.ts'
 import { createIntake } from './intake.ts'
 import { createKeeper } from './keeper.ts'
 import { LIMITS } from './limits.ts'
@@ -18,6 +19,7 @@ import { Ownership } from './ownership.ts'
 import { CounterIds } from './postgres/counter-ids.ts'
 import { readGeneration } from './postgres/generation.ts'
 import { readiness } from './readiness.ts'
+import { createRoutingKeeper } from './routing-keeper.ts'
 import { createWriterConnection } from './writer-connection.ts'
 
 export type Aggregator = {
@@ -76,11 +78,25 @@ export async function createAggregator(
     logger,
     readLogBounds: async () => {
       const [starts, ends] = await Promise.all([admin.startOffsets(topic), admin.endOffsets(topic)])
-      return { partitions: ends.size, starts, ends }
+      return { starts, ends }
     },
+    routing: () => routing.versions(),
     onHalted: () => metrics.onHalted(),
   })
-  const metrics = createMetrics(ownership)
+  const hotKeys = createHotKeyWatch({ ...config.hotKeys, ownership })
+  const routing = createRoutingKeeper({
+    brokers,
+    clientId,
+    topic,
+    contracts,
+    times: config.routingTimes,
+    admin,
+    logger,
+    isOwner: () => ownership.loaded().length > 0,
+    hotKeys: (table) => hotKeys.wished(table),
+    onPublished: () => metrics.onRoutingTold(),
+  })
+  const metrics = createMetrics(ownership, () => routing.lastVersion())
   const connection = createWriterConnection(databaseUrl, logger)
   const committer = createCommitter({
     schema,
@@ -101,6 +117,7 @@ export async function createAggregator(
     committer,
     logger,
     onDoubt: (owned) => keeper.fenced(owned),
+    untilPlaced: rejectsMisrouted(contracts) ? () => routing.fresh() : undefined,
   })
   const consumer = createConsumer({
     brokers,
@@ -136,7 +153,14 @@ export async function createAggregator(
     await within(LIMITS.quiesceMsMax, consumer.quiesce())
     await committer.stop()
     await within(LIMITS.leaveMsMax, consumer.stop())
-    const closing = [keeper.stop(), http.stop(), admin.stop(), connection.stop(), pool.end()]
+    const closing = [
+      keeper.stop(),
+      routing.stop(),
+      http.stop(),
+      admin.stop(),
+      connection.stop(),
+      pool.end(),
+    ]
     await within(LIMITS.closeMsMax, Promise.all(closing))
   }
 
@@ -146,6 +170,7 @@ export async function createAggregator(
       const listening = await http.start()
       committer.start()
       keeper.start()
+      routing.start()
       await consumer.start()
       return listening
     },

@@ -1,5 +1,7 @@
 import { type Environment, integer, parseConfig, sharedSettings } from '@countersink/shared/config'
+import { ROUTING_TIMES, type RoutingTimes } from '@countersink/shared/routing-table'
 import { z } from 'zod'
+import type { HotKeyOptions } from './core/hot-keys.ts'
 
 const schema = z.object({
   ...sharedSettings,
@@ -9,6 +11,12 @@ const schema = z.object({
   COUNTERSINK_REBALANCE_TIMEOUT_MS: integer(1000, 300_000, 10_000),
   COUNTERSINK_COMMIT_INTERVAL_MS: integer(1, 10_000, 10),
   COUNTERSINK_FETCH_BYTES_PER_PARTITION: integer(64 * 1024, 16 * 1024 * 1024, 512 * 1024),
+  COUNTERSINK_HOT_KEY_SHARE: z.coerce.number().min(0).max(1).default(0.25),
+  COUNTERSINK_HOT_KEY_RATE: integer(0, 1_000_000_000, 5000),
+  COUNTERSINK_HOT_KEY_WINDOW_MS: integer(100, 3_600_000, 5000),
+  COUNTERSINK_ROUTING_LEASE_MS: integer(100, 3_600_000, ROUTING_TIMES.leaseMs),
+  COUNTERSINK_ROUTING_AHEAD_MS: integer(100, 3_600_000, ROUTING_TIMES.aheadMs),
+  COUNTERSINK_ROUTING_MARGIN_MS: integer(100, 3_600_000, ROUTING_TIMES.marginMs),
 })
 
 export type Config = {
@@ -23,6 +31,8 @@ export type Config = {
   rebalanceTimeoutMs: number
   commitIntervalMs: number
   fetchBytesPerPartition: number
+  hotKeys: HotKeyOptions & { windowMs: number }
+  routingTimes: RoutingTimes
   logLevel: string
 }
 
@@ -41,6 +51,16 @@ export function readConfig(environment: Environment = process.env): Config {
     rebalanceTimeoutMs: raw.COUNTERSINK_REBALANCE_TIMEOUT_MS,
     commitIntervalMs: raw.COUNTERSINK_COMMIT_INTERVAL_MS,
     fetchBytesPerPartition: raw.COUNTERSINK_FETCH_BYTES_PER_PARTITION,
+    hotKeys: {
+      shareMin: raw.COUNTERSINK_HOT_KEY_SHARE,
+      perSecondMin: raw.COUNTERSINK_HOT_KEY_RATE,
+      windowMs: raw.COUNTERSINK_HOT_KEY_WINDOW_MS,
+    },
+    routingTimes: {
+      leaseMs: raw.COUNTERSINK_ROUTING_LEASE_MS,
+      aheadMs: raw.COUNTERSINK_ROUTING_AHEAD_MS,
+      marginMs: raw.COUNTERSINK_ROUTING_MARGIN_MS,
+    },
     logLevel: raw.LOG_LEVEL,
   }
 }

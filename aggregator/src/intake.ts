@@ -16,6 +16,8 @@ export type IntakeOptions = {
   logger: Logger
   /** The state can no longer be trusted: drop it and load it again. */
   onDoubt: (owned: OwnedPartition) => void
+  /** Resolves when all routing versions are known that events may go by; where a contract asks. */
+  untilPlaced: (() => Promise<void>) | undefined
 }
 
 export type Intake = {
@@ -25,7 +27,8 @@ export type Intake = {
 }
 
 /** The way from fetched batches into the fold, with every check that must hold before. */
-export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOptions): Intake {
+export function createIntake(options: IntakeOptions): Intake {
+  const { ownership, committer, logger, onDoubt, untilPlaced } = options
   const batchFold = new BatchFold()
 
   async function take(batch: FetchedBatch): Promise<void> {
@@ -42,6 +45,7 @@ export function createIntake({ ownership, committer, logger, onDoubt }: IntakeOp
   async function takeIn(owned: OwnedPartition, batch: FetchedBatch): Promise<void> {
     await owned.ready
     await committer.room(owned)
+    await untilPlaced?.()
     if (batch.isStale() || owned.dropped || owned.halted !== undefined) return
     if (batch.fetchedOffset !== owned.expectedOffset) {
       const { partition, expectedOffset } = owned

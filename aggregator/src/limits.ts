@@ -26,6 +26,9 @@ export const LIMITS = {
   behindCommitIntervalMs: 2000,
   idleFlushMs: 250,
   beatIntervalMs: 1000,
+  routingCheckMs: 1000,
+  /** A routing version is planned to be in the log by then; one that is not does not count. */
+  routingAppendMsMax: 2000,
   retryDelayMsMin: 50,
   retryDelayMsMax: 2000,
   /** A commit that Postgres itself refuses so often, for what is in it, is given up. */

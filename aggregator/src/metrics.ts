@@ -9,13 +9,14 @@ export type Metrics = {
   onFenced(): void
   onRetried(): void
   onHalted(): void
+  onRoutingTold(): void
 }
 
 const COMMIT_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
 const MODES = ['mode'] as const
 
 /** Numbers for operators. No key and no counter is ever a label: users choose those. */
-export function createMetrics(ownership: Ownership): Metrics {
+export function createMetrics(ownership: Ownership, routingVersion: () => number): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -46,6 +47,15 @@ export function createMetrics(ownership: Ownership): Metrics {
     'Tries of a commit that did not succeed',
   )
   const halted = counter('countersink_halts_total', 'Partitions that were halted')
+  const told = counter('countersink_routing_told_total', 'Routing versions that this process told')
+  new Gauge({
+    name: 'countersink_routing_version',
+    help: 'The number of the last routing version',
+    registers,
+    collect() {
+      this.set(routingVersion())
+    },
+  })
   addGauges(ownership, registers)
   return {
     registry,
@@ -57,6 +67,7 @@ export function createMetrics(ownership: Ownership): Metrics {
     onFenced: () => fenced.inc(),
     onRetried: () => retried.inc(),
     onHalted: () => halted.inc(),
+    onRoutingTold: () => told.inc(),
   }
 }
 

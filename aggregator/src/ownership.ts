@@ -6,6 +6,7 @@ import type { Logger } from '@countersink/shared/log'
 import { sqlState } from '@countersink/shared/postgres/pool'
 import type pg from 'pg'
 import type { HashKey } from './core/keyed-hash.ts'
+import type { RoutingVersions } from './core/placement.ts'
 import { LIMITS } from './limits.ts'
 import { createOwnedPartition, type OwnedPartition } from './owned-partition.ts'
 import { type ClaimedPartition, claimPartitions, type ClaimRequest } from './postgres/claim.ts'
@@ -17,7 +18,6 @@ import { saveHalt } from './postgres/halt.ts'
 const LOCK_NOT_AVAILABLE = '55P03'
 
 export type LogBounds = {
-  partitions: number
   /** partition -> first offset that the log still has, and the offset after its last. */
   starts: ReadonlyMap<number, number>
   ends: ReadonlyMap<number, number>
@@ -32,6 +32,8 @@ export type OwnershipOptions = {
   counterIds: CounterIds
   logger: Logger
   readLogBounds(): Promise<LogBounds>
+  /** The routing versions, once they were read. */
+  routing(): Promise<RoutingVersions>
   onHalted(partition: number): void
 }
 
@@ -81,7 +83,7 @@ export class Ownership {
         const owned = createOwnedPartition(claimed, token)
         this.#owned.set(claimed.partition, owned)
         await this.#checkLog(owned, logNow)
-        owned.ready = this.#load(owned, logNow.partitions)
+        owned.ready = this.#load(owned)
         if (owned.halted === undefined) offsets.set(owned.partition, owned.expectedOffset)
       }
       logger.info({ partitions: claims.map((c) => [c.partition, c.next]) }, 'partitions claimed')
@@ -162,16 +164,17 @@ export class Ownership {
     }
   }
 
-  async #load(owned: OwnedPartition, partitions: number): Promise<void> {
+  async #load(owned: OwnedPartition): Promise<void> {
     const { pool, schema, hashKey, contracts, counterIds, logger } = this.#options
     const { claimed, loading } = owned
     const begun = performance.now()
     await this.#untilDone(owned, async () => {
+      const routing = await this.#options.routing()
       const client = await pool.connect()
       let failed: Error | undefined
       try {
         const { signal } = loading
-        const request = { schema, claimed, partitions, hashKey, contracts, counterIds, signal }
+        const request = { schema, claimed, routing, hashKey, contracts, counterIds, signal }
         const state = await loadPartition(client, request)
         if (!owned.dropped) owned.state = state
       } catch (error) {

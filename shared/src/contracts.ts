@@ -205,6 +205,11 @@ export function contractOf(contracts: Contracts, counter: string): Contract | un
   return contracts.counters.get(counter) ?? contracts.fallback
 }
 
+/** Whether any counter refuses what lies in another partition than routing sends it to. */
+export function rejectsMisrouted({ counters, fallback }: Contracts): boolean {
+  return [...counters.values(), fallback].some((contract) => contract?.rejectMisrouted === true)
+}
+
 /** Fields of a contract that the fold does not look at; a counter's name is no property here. */
 const NOT_STORED = new Set(['combine', 'spread'])
 

@@ -5,6 +5,7 @@ import {
   type RoutingTable,
   type RoutingVersion,
   shardPartitions,
+  untoldVersion,
   versionAt,
   waysOf,
 } from './routing-table.ts'
@@ -52,8 +53,7 @@ export class Router {
     this.#table = table
     this.#freshAt = freshAt
     if (this.#untold?.partitions === topicPartitions) return
-    const fields = { version: 0, effectiveAt: 0, spreads: [], times: ROUTING_TIMES }
-    this.#untold = { ...fields, partitions: topicPartitions, ways: new Map() }
+    this.#untold = untoldVersion(topicPartitions)
   }
 
   get table(): RoutingTable {

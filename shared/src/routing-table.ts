@@ -66,6 +66,12 @@ export function emptyRoutingTable(topicId: string): RoutingTable {
   return { topicId, versions: [], knownUntil: Infinity }
 }
 
+/** What routes while no version is told: every key by the number of the topic's partitions. */
+export function untoldVersion(partitions: number): RoutingVersion {
+  const fields = { version: 0, effectiveAt: 0, spreads: [], times: ROUTING_TIMES }
+  return { ...fields, partitions, ways: new Map() }
+}
+
 const timeMs = z.int().min(0)
 
 const spreadSchema = z.object({

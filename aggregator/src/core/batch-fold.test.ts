@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { APPEND_MS_MAX, BatchFold } from './batch-fold.ts'
 import { hashKeyOf } from './keyed-hash.ts'
 import { PartitionState } from './partition-state.ts'
+import { RoutingVersions } from './placement.ts'
 
 /** length 6 | attributes | timestamp delta 0 | offset delta 0 | no key | no value | no headers */
 const RECORD = Buffer.from([12, 0, 0, 0, 1, 1, 0])
@@ -10,7 +11,7 @@ const RECORD = Buffer.from([12, 0, 0, 0, 1, 1, 0])
 function appendMaxAfter(...times: number[]): number {
   const state = new PartitionState({
     partition: 0,
-    partitions: 1,
+    routing: RoutingVersions.fixed(1),
     hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
     contracts: parseContracts(''),
     next: 0,

@@ -102,7 +102,7 @@ export class CounterStates {
     const text = name.toString()
     const accepted = contractOf(this.#contracts, text)
     const contract = accepted ?? DEFAULT_CONTRACT
-    const ordinal = this.#names.deal(name, 0, name.length, name.length, 0)
+    const ordinal = this.#names.deal(name, 0, name.length, name.length)
     this.list.push({
       name: text,
       nameBytes: name,

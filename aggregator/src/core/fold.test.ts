@@ -9,6 +9,7 @@ import { createFields, type Fields } from './fields.ts'
 import { fold } from './fold.ts'
 import { hashKeyOf } from './keyed-hash.ts'
 import { PartitionState } from './partition-state.ts'
+import { RoutingVersions } from './placement.ts'
 import { parseSeriesName } from './series-dictionary.ts'
 
 const LATENESS_MS = 8000
@@ -49,7 +50,7 @@ const log = fc.array(event, { maxLength: 200 })
 function newState(): PartitionState {
   return new PartitionState({
     partition: 0,
-    partitions: 1,
+    routing: RoutingVersions.fixed(1),
     hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
     contracts: CONTRACTS,
     next: 0,

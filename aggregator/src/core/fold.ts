@@ -7,6 +7,7 @@ import { reasonOfCode } from './interner.ts'
 import { packedEventText } from './packed-text.ts'
 import type { Family } from './paged-sums.ts'
 import type { PartitionState } from './partition-state.ts'
+import { HERE } from './placement.ts'
 
 const SLOT_MASK = PAGE_SLOTS - 1
 
@@ -21,6 +22,7 @@ export function fold(state: PartitionState, columns: Columns): void {
   const { hashed, intervals } = state.ids
   const list = counters.list
   const windows = new WindowFinder(state)
+  state.sampler.take(columns)
   hashed.warm(columns.ids, columns.count)
   for (let row = 0; row < columns.count; row++) {
     if (columns.reason[row] !== 0) {
@@ -48,7 +50,7 @@ export function fold(state: PartitionState, columns: Columns): void {
       intervals.insert(bucket, lane, columns.sequence[row]!)
     }
     ledger.applied++
-    ledger.misrouted += columns.misrouted[row]!
+    if (columns.misrouted[row] !== HERE && isMisrouted(state, columns, row)) ledger.misrouted++
     const family = windows.find(ordinal, counter, at)
     const delta = columns.delta[row]!
     addDelta(state, family, columns.slot[row]!, delta)
@@ -57,6 +59,15 @@ export function fold(state: PartitionState, columns: Columns): void {
       addDelta(state, family, columns.breakdownSlots[i]!, delta)
     }
   }
+}
+
+/** What the series alone does not tell: where the version in force then sends it, or its id. */
+function isMisrouted({ placement, counters, ids }: PartitionState, columns: Columns, row: number) {
+  const ordinal = columns.counter[row]!
+  const lane = columns.lane[row]!
+  const made = lane < 0 ? -1 : ids.lanes.laneOf(lane)
+  const [slot, at] = [columns.slot[row]!, columns.at[row]!]
+  return placement.isMisrouted(counters.list[ordinal]!, ordinal, slot, at, made)
 }
 
 /** Moves a counter's clock, and forgets the buckets that are all late by it. */

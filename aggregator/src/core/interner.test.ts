@@ -6,6 +6,7 @@ import { CounterStates } from './counter-states.ts'
 import { createFields, type Fields } from './fields.ts'
 import { Interner, reasonOfCode } from './interner.ts'
 import { hashKeyOf } from './keyed-hash.ts'
+import { ELSEWHERE, Placement, RoutingVersions } from './placement.ts'
 import { RememberedIds } from './remembered-ids.ts'
 
 const SECRET = hashKeyOf(Buffer.from('0123456789abcdef'))
@@ -36,7 +37,8 @@ function fieldsOf({ counter = 'c', key = 'k', delta = 1, at = 0, dims = [] }: Gi
 
 function setUp(yaml: string, partition = 0, partitions = 1) {
   const counters = new CounterStates(SECRET, parseContracts(yaml))
-  const interner = new Interner(SECRET, counters, new RememberedIds(SECRET), partition, partitions)
+  const placement = new Placement(partition, RoutingVersions.fixed(partitions))
+  const interner = new Interner(SECRET, counters, new RememberedIds(SECRET), placement)
   const columns = new Columns()
   columns.clear(Buffer.alloc(0))
   const reasonFor = (given: Given): string | undefined => {
@@ -90,11 +92,11 @@ test('a strict contract refuses what lies in a foreign partition, also when its 
   expect(setUp('defaults: { misrouted: reject }', home, 2).reasonFor({})).toBeUndefined()
   const lax = setUp('', 1 - home, 2)
   expect(lax.reasonFor({})).toBeUndefined()
-  expect(lax.columns.misrouted[0]).toBe(1)
+  expect(lax.columns.misrouted[0]).toBe(ELSEWHERE)
   // The contract became strict after the series was met.
   const { dictionary } = lax.counters.list[0]!
   const restored = strict.counters.restore('c', 0).dictionary
-  restored.deal(dictionary.name(0), 0, 1, 1, dictionary.flags(0))
+  restored.deal(dictionary.name(0), 0, 1, 1)
   expect(strict.reasonFor({})).toBe('misrouted')
 })
 

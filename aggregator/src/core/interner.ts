@@ -6,7 +6,7 @@ import type { Fields } from './fields.ts'
 import { NEW } from './id-memory.ts'
 import { finishHash, type HashKey, mixWord, tableHash, viewOf } from './keyed-hash.ts'
 import type { RememberedIds } from './remembered-ids.ts'
-import { MISROUTED } from './series-dictionary.ts'
+import type { Placement } from './placement.ts'
 import { SeriesInterner } from './series-interner.ts'
 
 const TWO_32 = 2 ** 32
@@ -31,15 +31,9 @@ export class Interner {
   #bytes: Uint8Array = new Uint8Array(0)
   #view: DataView = new DataView(new ArrayBuffer(0))
 
-  constructor(
-    hashKey: HashKey,
-    counters: CounterStates,
-    ids: RememberedIds,
-    partition: number,
-    partitions: number,
-  ) {
+  constructor(hashKey: HashKey, counters: CounterStates, ids: RememberedIds, placement: Placement) {
     this.#hashKey = hashKey
-    this.series = new SeriesInterner(counters, partition, partitions)
+    this.series = new SeriesInterner(counters, placement)
     this.#ids = ids
   }
 
@@ -59,7 +53,7 @@ export class Interner {
       this.appendInvalid(reason, columns)
       return
     }
-    const { ordinal, slot } = this.series
+    const { ordinal, slot, placed } = this.series
     const row = columns.count++
     columns.breakdownEnd[row] = columns.breakdownCount
     columns.reason[row] = 0
@@ -67,7 +61,7 @@ export class Interner {
     columns.slot[row] = slot
     columns.at[row] = fields.at
     columns.delta[row] = fields.delta
-    columns.misrouted[row] = this.isMisrouted(ordinal, slot) ? 1 : 0
+    columns.misrouted[row] = placed
     this.identify(columns, row, bytes, view, fields.idStart, fields.idEnd, this.#dimsSum(fields))
   }
 
@@ -75,10 +69,6 @@ export class Interner {
     const row = columns.count++
     columns.reason[row] = REASON_CODES.get(reason)!
     columns.breakdownEnd[row] = columns.breakdownCount
-  }
-
-  isMisrouted(ordinal: number, slot: number): boolean {
-    return (this.series.counters.list[ordinal]!.dictionary.flags(slot) & MISROUTED) !== 0
   }
 
   /**

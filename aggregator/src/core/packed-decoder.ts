@@ -2,6 +2,7 @@ import { CONTRACT_LIMITS } from '@countersink/shared/contracts'
 import { LIMITS } from '@countersink/shared/event'
 import { PACKED_LIMITS } from '@countersink/shared/packed/packed-format'
 import type { InvalidReason } from '@countersink/shared/reasons'
+import { SdkIdReader } from '@countersink/shared/sdk-id'
 import { BreakdownCache } from './breakdown-cache.ts'
 import { type Columns, COLUMNS_CAPACITY } from './columns.ts'
 import type { CounterState } from './counter-states.ts'
@@ -9,7 +10,8 @@ import { createFields } from './fields.ts'
 import { viewOf } from './keyed-hash.ts'
 import { PackedRecord } from './packed-record.ts'
 import type { PartitionState } from './partition-state.ts'
-import { MISROUTED } from './series-dictionary.ts'
+import { HERE } from './placement.ts'
+import { LANE_IN_FIELDS } from './series-interner.ts'
 
 const { eventsMax } = PACKED_LIMITS
 
@@ -41,7 +43,7 @@ export class PackedDecoder {
   /** Of each series of the record: -1 until an event of it was valid, and what was found then. */
   readonly #slot = new Int32Array(eventsMax)
   readonly #ordinal = new Int32Array(eventsMax)
-  readonly #misrouted = new Uint8Array(eventsMax)
+  readonly #placed = new Uint8Array(eventsMax)
   readonly #hasBreakdowns = new Uint8Array(eventsMax)
   readonly #deltaMin = new Float64Array(eventsMax)
   readonly #deltaMax = new Float64Array(eventsMax)
@@ -52,6 +54,9 @@ export class PackedDecoder {
   #block = 0
   /** The number of the present range's lane; -1 until an event of it was valid. */
   #lane = -1
+  /** The present event's series is strict about where it lies, which is another question for each. */
+  #isEachAsked = false
+  readonly #sdkId = new SdkIdReader()
 
   /** Reads a record of the state's partition; the reason when it is none. Then `append` its rows. */
   open(state: PartitionState, place: PackedPlace): InvalidReason | undefined {
@@ -72,37 +77,49 @@ export class PackedDecoder {
   }
 
   /** Looks up the record's series: those that have slots already need not be met by an event first. */
-  #findSeries({ counters }: PartitionState): void {
+  #findSeries(state: PartitionState): void {
     const { bytes, series, seriesCounter, counterStart, counterEnd } = this.record
     this.#slot.fill(-1, 0, series)
     for (let from = 0, to = 0; from < series; from = to) {
       const counter = seriesCounter[from]!
       for (to = from + 1; to < series && seriesCounter[to] === counter; to++);
       const [start, end] = [counterStart[counter]!, counterEnd[counter]!]
-      const ordinal = counters.find(bytes, this.#view, start, end)
-      if (ordinal >= 0) this.#findSeriesOf(counters.list[ordinal]!, ordinal, from, to)
+      const ordinal = state.counters.find(bytes, this.#view, start, end)
+      if (ordinal >= 0) this.#findSeriesOf(state, ordinal, from, to)
     }
   }
 
-  #findSeriesOf(state: CounterState, ordinal: number, from: number, to: number): void {
+  #findSeriesOf(
+    { counters, placement }: PartitionState,
+    ordinal: number,
+    from: number,
+    to: number,
+  ): void {
     const { bytes, keyStart, keyEnd, keyIsBad } = this.record
-    const { contract, dictionary } = state
+    const counter = counters.list[ordinal]!
+    const { contract, dictionary } = counter
     const slots = this.#slot
     dictionary.findMany(bytes, this.#view, keyStart, keyEnd, from, to, slots)
     for (let series = from; series < to; series++) {
       if (slots[series]! < 0) continue
-      const isMisrouted = (dictionary.flags(slots[series]!) & MISROUTED) !== 0
-      if (keyIsBad[series] === 1 || (isMisrouted && contract.rejectMisrouted)) slots[series] = -1
-      else this.#keepSeries(series, state, ordinal, slots[series]!)
+      const placed = placement.kindOf(counter, slots[series]!)
+      const isEachAsked = placed !== HERE && contract.rejectMisrouted
+      if (keyIsBad[series] === 1 || isEachAsked) slots[series] = -1
+      else this.#keepSeries(series, counter, ordinal, slots[series]!, placed)
     }
   }
 
   /** What serves all further events of a series of the record. */
-  #keepSeries(series: number, state: CounterState, ordinal: number, slot: number): void {
-    const { contract, dictionary, breakdowns } = state
+  #keepSeries(
+    series: number,
+    { contract, breakdowns }: CounterState,
+    ordinal: number,
+    slot: number,
+    placed: number,
+  ): void {
     this.#slot[series] = slot
     this.#ordinal[series] = ordinal
-    this.#misrouted[series] = dictionary.flags(slot) & MISROUTED
+    this.#placed[series] = placed
     this.#hasBreakdowns[series] = breakdowns.length > 0 ? 1 : 0
     this.#deltaMax[series] = contract.deltaMax
     this.#deltaMin[series] = contract.positiveOnly ? 0 : -contract.deltaMax
@@ -147,7 +164,7 @@ export class PackedDecoder {
     const deltaMin = this.#deltaMin
     const deltaMax = this.#deltaMax
     const ordinals = this.#ordinal
-    const misrouted = this.#misrouted
+    const placed = this.#placed
     const atMax = this.#atMax
     const block = this.#block
     const blockBegin = block === 0 ? 0 : ids.blockEnd[block - 1]!
@@ -172,7 +189,7 @@ export class PackedDecoder {
         slot[row] = slotOfSeries
         columns.at[row] = time
         columns.delta[row] = amount
-        columns.misrouted[row] = misrouted[series]!
+        columns.misrouted[row] = placed[series]!
         breakdownEnd[row] = columns.breakdownCount
         columns.count = row + 1
       } else if (!this.#appendOne(columns, event)) {
@@ -218,8 +235,10 @@ export class PackedDecoder {
     columns.slot[row] = this.#slot[series]!
     columns.at[row] = record.at[event]!
     columns.delta[row] = record.delta[event]!
-    columns.misrouted[row] = this.#misrouted[series]!
+    columns.misrouted[row] = this.#placed[series]!
     columns.breakdownEnd[row] = columns.breakdownCount
+    if (this.#isEachAsked) this.#slot[series] = -1
+    this.#isEachAsked = false
     return true
   }
 
@@ -259,13 +278,16 @@ export class PackedDecoder {
     if (at < 0 || at > LIMITS.atMsMax) return 'bad-at'
     if (dimset >= 0 && record.dimsetIsBad[dimset] === 1) return 'bad-dims'
     this.#setFields(event, series, dimset)
-    const { interner, appendMax, counters } = this.#state!
+    const { interner, appendMax, counters, placement } = this.#state!
     const from = columns.breakdownCount
+    interner.series.lane = this.#laneOf(event)
     const reason = interner.series.intern(this.#fields, this.#view, appendMax, columns)
+    interner.series.lane = LANE_IN_FIELDS
     if (reason !== undefined) return reason
-    const { ordinal, slot } = interner.series
+    const { ordinal, slot, placed } = interner.series
     const counter = counters.list[ordinal]!
-    this.#keepSeries(series, counter, ordinal, slot)
+    this.#keepSeries(series, counter, ordinal, slot, placed)
+    this.#isEachAsked = counter.contract.rejectMisrouted && placement.kindOf(counter, slot) !== HERE
     if (dimset >= 0 && counter.breakdowns.length > 0) {
       this.#breakdowns.keep(series, dimset, columns, from)
     }
@@ -305,6 +327,13 @@ export class PackedDecoder {
       this.#knowsSum[dimset] = 1
     }
     return this.#dimsSum[dimset]!
+  }
+
+  /** The lane that the event's id names, -1 when no SDK made it. */
+  #laneOf(event: number): number {
+    const { ids } = this.record
+    if (ids.sessionStart[this.#block]! >= 0) return ids.lane[this.#block]!
+    return this.#sdkId.read(ids.bytes, ids.start[event]!, ids.end[event]!) ? this.#sdkId.lane : -1
   }
 
   #internLane(block: number): number {

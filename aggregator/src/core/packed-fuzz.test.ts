@@ -4,6 +4,7 @@ import { RecordCursor } from '@countersink/shared/kafka/record-batch'
 import { BODY_POSITION } from '@countersink/shared/packed/packed-format'
 import { parsePacked } from '@countersink/shared/packed/packed-reader'
 import { anyPackedValue, sealBody } from '@countersink/shared/packed/packed-samples'
+import { addRoutingRecord, emptyRoutingTable } from '@countersink/shared/routing-table'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Columns } from './columns.ts'
@@ -14,6 +15,7 @@ import { hashKeyOf } from './keyed-hash.ts'
 import { PackedDecoder } from './packed-decoder.ts'
 import { packedEventText } from './packed-text.ts'
 import { PartitionState } from './partition-state.ts'
+import { RoutingVersions } from './placement.ts'
 import { RecordDecoder } from './record-decoder.ts'
 
 const INPUTS = 120_000
@@ -32,11 +34,29 @@ counters:
   likes: { maxDelta: 60, misrouted: reject }
 `)
 
+const TOLD = { topicId: 'topic', leaseMs: 0, aheadMs: 0, marginMs: 0 }
+const SPREADS = [
+  { counter: 'likes', ways: 2 },
+  { counter: 'views', key: 'k1', ways: 3 },
+]
+/** Times and ids decide where events belong, too. */
+const ROUTING = new RoutingVersions()
+ROUTING.set(
+  [
+    { ...TOLD, version: 1, effectiveAt: 0, partitions: 3, spreads: [] },
+    { ...TOLD, version: 2, effectiveAt: APPEND_MAX - 40_000, partitions: 3, spreads: SPREADS },
+    { ...TOLD, version: 3, effectiveAt: APPEND_MAX - 10_000, partitions: 5, spreads: SPREADS },
+  ].reduce((table, record) => {
+    const value = Buffer.from(JSON.stringify({ format: 1, ...record }))
+    return addRoutingRecord(table, { value, appendTimeMs: 1 }).table
+  }, emptyRoutingTable('topic')).versions,
+)
+
 function newState(): PartitionState {
   const hashKey = hashKeyOf(Buffer.from('0123456789abcdef'))
   return new PartitionState({
     partition: 1,
-    partitions: 3,
+    routing: ROUTING,
     hashKey,
     contracts: CONTRACTS,
     next: 0,

@@ -3,15 +3,17 @@ import { CounterStates } from './counter-states.ts'
 import { Dirt } from './dirt.ts'
 import { Interner } from './interner.ts'
 import type { HashKey } from './keyed-hash.ts'
+import { KeySampler } from './key-sampler.ts'
 import { Ledger } from './ledger.ts'
 import { PagedSums } from './paged-sums.ts'
+import { Placement, type RoutingVersions } from './placement.ts'
 import { RememberedIds } from './remembered-ids.ts'
 
 /** What a partition's state needs to be made. */
 export type PartitionSettings = {
   partition: number
-  /** How many partitions the topic has: decides what is misrouted. */
-  partitions: number
+  /** Decides what is misrouted. */
+  routing: RoutingVersions
   hashKey: HashKey
   contracts: Contracts
   /** The offset up to which everything is folded already. */
@@ -28,10 +30,12 @@ export class PartitionState {
   readonly partition: number
   readonly counters: CounterStates
   readonly interner: Interner
+  readonly placement: Placement
   readonly ids: RememberedIds
   /** Per-window deltas of the next commit, at the finest sizes. */
   readonly open = new PagedSums()
   readonly ledger = new Ledger()
+  readonly sampler = new KeySampler()
   /** What is sealed and not in its page yet, and the pages known. */
   readonly dirt = new Dirt()
   /** The first offset that is not sealed. */
@@ -42,11 +46,12 @@ export class PartitionState {
   appendMax: number
 
   constructor(settings: PartitionSettings) {
-    const { partition, partitions, hashKey, contracts } = settings
+    const { partition, routing, hashKey, contracts } = settings
     this.partition = partition
     this.counters = new CounterStates(hashKey, contracts)
     this.ids = new RememberedIds(hashKey)
-    this.interner = new Interner(hashKey, this.counters, this.ids, partition, partitions)
+    this.placement = new Placement(partition, routing)
+    this.interner = new Interner(hashKey, this.counters, this.ids, this.placement)
     this.first = settings.next
     this.next = settings.next
     this.appendMax = settings.appendMax

@@ -7,6 +7,7 @@ import { fold } from './fold.ts'
 import { ID_WORDS } from './id-memory.ts'
 import { hashKeyOf } from './keyed-hash.ts'
 import { PartitionState } from './partition-state.ts'
+import { RoutingVersions } from './placement.ts'
 
 const HASH_KEY = hashKeyOf(Buffer.from('0123456789abcdef'))
 const LATENESS_MS = 8000
@@ -16,7 +17,8 @@ const ID = formatSdkId('0mchx2z1aAZaz09_-AZaz09_-', 3, 17)
 
 function newState(): PartitionState {
   const contracts = parseContracts('defaults: { lateness: 8s, windows: [1s] }')
-  const settings = { partition: 0, partitions: 1, hashKey: HASH_KEY, contracts }
+  const routing = RoutingVersions.fixed(1)
+  const settings = { partition: 0, routing, hashKey: HASH_KEY, contracts }
   return new PartitionState({ ...settings, next: 0, appendMax: 1e12 })
 }
 

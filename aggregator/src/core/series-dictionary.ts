@@ -12,9 +12,6 @@ const ARENA_BYTES_INITIAL = 1024
 /** An index at most this full keeps a look-up at about one and a half probes. */
 const LOAD_MAX = 0.6
 
-/** The record that brought a series was not in the partition its record key belongs to. */
-export const MISROUTED = 1
-
 /**
  * The slots of one counter in one partition: series name -> slot, dealt densely in the order of
  * first sight. A name is the key's UTF-8, for a breakdown followed by NUL name NUL value for each
@@ -31,8 +28,6 @@ export class SeriesDictionary {
   #arena = new Uint8Array(ARENA_BYTES_INITIAL)
   #arenaLength = 0
   #size = 0
-  /** Only there so that loads which warm the cache are not optimised away. */
-  #touched = 0
 
   constructor(hashKey: HashKey, counter: Uint8Array) {
     this.#hashKey = hashKey
@@ -58,8 +53,13 @@ export class SeriesDictionary {
     return slot * ENTRY_WORDS + STATE
   }
 
+  /** 0 for a new slot; then what setFlags set. */
   flags(slot: number): number {
     return this.#entries[slot * ENTRY_WORDS + FLAGS]!
+  }
+
+  setFlags(slot: number, flags: number): void {
+    this.#entries[slot * ENTRY_WORDS + FLAGS] = flags
   }
 
   /** The slot of the name `bytes[start, end)`, or -1. `view` is over the same bytes. */
@@ -84,7 +84,7 @@ export class SeriesDictionary {
   /**
    * `find` for the names number `from` to `to` - 1, into `slots`. Each step is a loop of its own, so
    * that the cache misses of the names overlap instead of waiting for one another: with a million
-   * series a look-up is little else.
+   * series a look-up is little else. Gives a number that only keeps loads from being optimised away.
    */
   findMany(
     bytes: Uint8Array,
@@ -94,7 +94,7 @@ export class SeriesDictionary {
     from: number,
     to: number,
     slots: Int32Array,
-  ): void {
+  ): number {
     const index = this.#index
     const entries = this.#entries
     const mask = index.length - 1
@@ -107,18 +107,18 @@ export class SeriesDictionary {
       const slot = slots[i]!
       if (slot >= 0) seen ^= this.#arena[entries[slot * ENTRY_WORDS + OFFSET]!]!
     }
-    this.#touched = seen
     for (let i = from; i < to; i++) {
       const slot = slots[i]!
       if (slot < 0 || this.#isNamed(slot, bytes, starts[i]!, ends[i]!)) continue
       slots[i] = this.find(bytes, view, starts[i]!, ends[i]!)
     }
+    return seen
   }
 
   /**
    * Deals the next slot to a name that `find` did not find. Its first `keyLength` bytes are the key.
    */
-  deal(bytes: Uint8Array, start: number, end: number, keyLength: number, flags: number): number {
+  deal(bytes: Uint8Array, start: number, end: number, keyLength: number): number {
     if ((this.#size + 1) * ENTRY_WORDS > this.#entries.length) this.#growEntries()
     if (this.#size + 1 > this.#index.length * LOAD_MAX) this.#growIndex()
     const offset = this.#store(bytes, start, end)
@@ -129,7 +129,7 @@ export class SeriesDictionary {
     this.#entries[entry + HASH] = hash
     this.#entries[entry + OFFSET] = offset
     this.#entries[entry + LENGTH] = end - start
-    this.#entries[entry + FLAGS] = flags
+    this.#entries[entry + FLAGS] = 0
     beginHash(this.#hashKey, this.#entries, entry + STATE)
     absorbBytes(this.#entries, entry + STATE, this.#counterView, 0, this.#counterView.byteLength)
     absorbBytes(this.#entries, entry + STATE, view, offset, offset + keyLength)

@@ -1,6 +1,6 @@
 import { type Contract, CONTRACT_LIMITS } from '@countersink/shared/contracts'
 import type { InvalidReason } from '@countersink/shared/reasons'
-import { partitionOf } from '@countersink/shared/routing'
+import { SdkIdReader } from '@countersink/shared/sdk-id'
 import type { Columns } from './columns.ts'
 import {
   type CounterState,
@@ -10,10 +10,11 @@ import {
 } from './counter-states.ts'
 import type { Fields } from './fields.ts'
 import { viewOf } from './keyed-hash.ts'
-import { MISROUTED } from './series-dictionary.ts'
+import { HERE, type Placement } from './placement.ts'
 
 const NAME_BYTES_MAX = 8192
-const SLASH = 0x2f
+/** The lane is to be read from the id that is in the fields. */
+export const LANE_IN_FIELDS = -2
 
 /**
  * Finds the counter and the series of an event, and deals numbers to those that are new. What the
@@ -24,16 +25,19 @@ export class SeriesInterner {
   /** Of the last event that was not refused: its counter, and the slot of its total. */
   ordinal = 0
   slot = 0
+  /** And HERE when it is in its partition; else what placing alone can say: ELSEWHERE, DEPENDS. */
+  placed = HERE
+  /** For fields without an id: the lane of the one that an SDK made, -1 for any other. */
+  lane = LANE_IN_FIELDS
   readonly counters: CounterStates
-  readonly #partition: number
-  readonly #partitions: number
+  readonly #placement: Placement
+  readonly #sdkId = new SdkIdReader()
   readonly #name = Buffer.alloc(NAME_BYTES_MAX)
   readonly #nameView = viewOf(this.#name)
 
-  constructor(counters: CounterStates, partition: number, partitions: number) {
+  constructor(counters: CounterStates, placement: Placement) {
     this.counters = counters
-    this.#partition = partition
-    this.#partitions = partitions
+    this.#placement = placement
   }
 
   /**
@@ -62,25 +66,28 @@ export class SeriesInterner {
     // Asked before anything is dealt, so that an event brings all of its series or none.
     const mayDeal = hasRoom(counter)
     let slot = dictionary.find(bytes, view, fields.keyStart, fields.keyEnd)
-    if (slot >= 0) {
-      const misrouted = (dictionary.flags(slot) & MISROUTED) !== 0
-      if (misrouted && contract.rejectMisrouted) return 'misrouted'
-    } else {
-      const misrouted = this.#isMisrouted(fields)
-      if (misrouted && contract.rejectMisrouted) return 'misrouted'
+    if (slot < 0) {
+      if (contract.rejectMisrouted && this.#isKeyMisrouted(fields)) return 'misrouted'
       if (!mayDeal) return 'series-quota'
-      slot = this.#deal(fields, counter, misrouted ? MISROUTED : 0)
+      slot = this.#deal(fields, counter)
+    }
+    let placed = this.#placement.kindOf(counter, slot)
+    if (placed !== HERE && contract.rejectMisrouted) {
+      const lane = this.#laneOf(fields)
+      if (this.#placement.isMisrouted(counter, ordinal, slot, fields.at, lane)) return 'misrouted'
+      placed = HERE
     }
     if (counter.breakdowns.length > 0 && fields.dimCount > 0) {
       if (!this.#addBreakdowns(fields, counter, mayDeal, columns)) return 'series-quota'
     }
     this.ordinal = ordinal
     this.slot = slot
+    this.placed = placed
     return undefined
   }
 
-  #deal({ bytes, keyStart, keyEnd }: Fields, { dictionary }: CounterState, flags: number): number {
-    return dictionary.deal(bytes, keyStart, keyEnd, keyEnd - keyStart, flags)
+  #deal({ bytes, keyStart, keyEnd }: Fields, { dictionary }: CounterState): number {
+    return dictionary.deal(bytes, keyStart, keyEnd, keyEnd - keyStart)
   }
 
   /** Why an event would be invalid that would be the first of its counter here. */
@@ -91,18 +98,20 @@ export class SeriesInterner {
     if (this.counters.isFull) return 'counter-quota'
     const refused = refuse(fields, contract, appendMax)
     if (refused !== undefined) return refused
-    if (contract.rejectMisrouted && this.#isMisrouted(fields)) return 'misrouted'
+    if (contract.rejectMisrouted && this.#isKeyMisrouted(fields)) return 'misrouted'
     return 1 + contract.breakdowns.length > contract.seriesMax ? 'series-quota' : undefined
   }
 
-  #isMisrouted(fields: Fields): boolean {
-    const { bytes, counterStart, counterEnd, keyStart, keyEnd } = fields
-    const counterLength = counterEnd - counterStart
-    this.#name.set(bytes.subarray(counterStart, counterEnd), 0)
-    this.#name[counterLength] = SLASH
-    this.#name.set(bytes.subarray(keyStart, keyEnd), counterLength + 1)
-    const recordKey = this.#name.subarray(0, counterLength + 1 + keyEnd - keyStart)
-    return partitionOf(recordKey, this.#partitions) !== this.#partition
+  #isKeyMisrouted(fields: Fields): boolean {
+    const { bytes, counterStart, counterEnd, keyStart, keyEnd, at } = fields
+    const counter = bytes.subarray(counterStart, counterEnd)
+    const key = bytes.subarray(keyStart, keyEnd)
+    return this.#placement.isKeyMisrouted(counter, key, at, this.#laneOf(fields))
+  }
+
+  #laneOf({ bytes, idStart, idEnd }: Fields): number {
+    if (this.lane !== LANE_IN_FIELDS) return this.lane
+    return this.#sdkId.read(bytes, idStart, idEnd) ? this.#sdkId.lane : -1
   }
 
   /** Adds the slot of each breakdown whose dims the event has; false when one may not be dealt. */
@@ -123,7 +132,7 @@ export class SeriesInterner {
         columns.breakdownCount = before
         return false
       }
-      columns.addBreakdown(found >= 0 ? found : dictionary.deal(this.#name, 0, end, keyLength, 0))
+      columns.addBreakdown(found >= 0 ? found : dictionary.deal(this.#name, 0, end, keyLength))
     }
     return true
   }

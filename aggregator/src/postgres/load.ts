@@ -1,12 +1,12 @@
 import type { Contracts } from '@countersink/shared/contracts'
 import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
 import type pg from 'pg'
 import type { PageKey } from '../core/dirt.ts'
 import { ID_WORDS } from '../core/id-memory.ts'
 import type { HashKey } from '../core/keyed-hash.ts'
 import { PartitionState } from '../core/partition-state.ts'
-import { formatSeriesName, MISROUTED } from '../core/series-dictionary.ts'
+import type { RoutingVersions } from '../core/placement.ts'
+import { formatSeriesName } from '../core/series-dictionary.ts'
 import type { ClaimedPartition } from './claim.ts'
 import type { CounterIds } from './counter-ids.ts'
 import { type HashedGroup, readIdGroups } from './id-groups.ts'
@@ -22,7 +22,7 @@ const DELTA_ROWS_PER_READ_MAX = 1000
 export type LoadRequest = {
   schema: string
   claimed: ClaimedPartition
-  partitions: number
+  routing: RoutingVersions
   hashKey: HashKey
   contracts: Contracts
   counterIds: CounterIds
@@ -38,9 +38,9 @@ export async function loadPartition(
   client: pg.ClientBase,
   request: LoadRequest,
 ): Promise<PartitionState> {
-  const { claimed, partitions, hashKey, contracts } = request
+  const { claimed, routing, hashKey, contracts } = request
   const { partition, next, appendMax } = claimed
-  const state = new PartitionState({ partition, partitions, hashKey, contracts, next, appendMax })
+  const state = new PartitionState({ partition, routing, hashKey, contracts, next, appendMax })
   await loadCounters(client, request, state)
   await loadSeries(client, request, state)
   await loadIds(client, request, state)
@@ -74,11 +74,7 @@ async function loadSeries(client: pg.ClientBase, request: LoadRequest, state: Pa
       )
       for (const { key, dims } of rows) {
         const name = formatSeriesName(key, dims)
-        const record = recordKey(counter.name, key)
-        const misrouted = partitionOf(record, request.partitions) !== state.partition
-        const keyLength = Buffer.byteLength(key)
-        const flags = misrouted && keyLength === name.length ? MISROUTED : 0
-        counter.dictionary.deal(name, 0, name.length, keyLength, flags)
+        counter.dictionary.deal(name, 0, name.length, Buffer.byteLength(key))
       }
       if (rows.length < SERIES_PER_READ_MAX) break
     }

@@ -1,0 +1,147 @@
+import { LIMITS } from '@countersink/shared/event'
+import { partitionOf } from '@countersink/shared/routing'
+import {
+  partitionOfLane,
+  type RoutingVersion,
+  shardPartition,
+  untoldVersion,
+  waysOf,
+} from '@countersink/shared/routing-table'
+
+/** Whether a series' events belong into the partition: by every version, by none, or it depends. */
+export const HERE = 0
+export const ELSEWHERE = 1
+export const DEPENDS = 2
+const KIND_BITS = 2
+const KIND_MASK = 3
+
+const SLASH = 0x2f
+/** Series whose answers are kept for each version; with more, all are forgotten and found again. */
+const ANSWERS_MAX = 4096
+/** Beyond any slot, so that counter and slot make one number. */
+const SLOTS_MAX = 2 ** 24
+
+/** The routing versions as the fold sees them; they are put in here between two batches. */
+export class RoutingVersions {
+  list: readonly RoutingVersion[] = []
+  /** Grows with each change: what was found out under another number is out of date. */
+  generation = 0
+
+  /** A topic whose events have always gone by the number of its partitions. */
+  static fixed(partitions: number): RoutingVersions {
+    const versions = new RoutingVersions()
+    versions.set([untoldVersion(partitions)])
+    return versions
+  }
+
+  set(list: readonly RoutingVersion[]): void {
+    if (list.length === this.list.length && list.every((version, i) => version === this.list[i])) {
+      return
+    }
+    this.list = list
+    this.generation++
+  }
+}
+
+/** The series of a counter, as far as placing them needs it. */
+type Series = {
+  readonly nameBytes: Uint8Array
+  readonly dictionary: {
+    name(slot: number): Uint8Array
+    flags(slot: number): number
+    setFlags(slot: number, flags: number): void
+  }
+}
+
+/**
+ * Says which events lie in another partition than the one that routing gives them, where copies
+ * sent by the rules would not meet them. Right is every partition to which the version in force at
+ * the event's `at` sends its key; and for an id that an SDK made, the one that the id names. Most
+ * series need one look at a number: the flags of a slot remember what all versions say of it.
+ */
+export class Placement {
+  readonly #partition: number
+  readonly #versions: RoutingVersions
+  readonly #recordKey = Buffer.alloc(LIMITS.counterBytesMax + 1 + LIMITS.keyBytesMax)
+  /** Series that depend on the version -> for each version, 1 when it sends the key here. */
+  #answers = new Map<number, Uint8Array>()
+  #answersGeneration = -1
+
+  constructor(partition: number, versions: RoutingVersions) {
+    this.#partition = partition
+    this.#versions = versions
+  }
+
+  /** HERE, ELSEWHERE or DEPENDS, for a slot of a total. */
+  kindOf({ nameBytes, dictionary }: Series, slot: number): number {
+    const { generation } = this.#versions
+    const flags = dictionary.flags(slot)
+    if (flags >>> KIND_BITS === generation) return flags & KIND_MASK
+    const kind = this.kindOfKey(nameBytes, dictionary.name(slot))
+    dictionary.setFlags(slot, (generation << KIND_BITS) | kind)
+    return kind
+  }
+
+  kindOfKey(counter: Uint8Array, key: Uint8Array): number {
+    const answers = this.#answersFor(counter, key)
+    if (answers.every((answer) => answer === 1)) return HERE
+    return answers.includes(1) ? DEPENDS : ELSEWHERE
+  }
+
+  /** Whether an event of the slot is misrouted. `lane` is that of an SDK-made id, else -1. */
+  isMisrouted(series: Series, ordinal: number, slot: number, at: number, lane: number): boolean {
+    const kind = this.kindOf(series, slot)
+    if (kind === HERE || (lane >= 0 && partitionOfLane(lane) === this.#partition)) return false
+    if (kind === ELSEWHERE) return true
+    const { generation } = this.#versions
+    if (this.#answersGeneration !== generation || this.#answers.size >= ANSWERS_MAX) {
+      this.#answers.clear()
+      this.#answersGeneration = generation
+    }
+    const name = ordinal * SLOTS_MAX + slot
+    let answers = this.#answers.get(name)
+    if (answers === undefined) {
+      answers = this.#answersFor(series.nameBytes, series.dictionary.name(slot))
+      this.#answers.set(name, answers)
+    }
+    return answers[this.#indexAt(at)] === 0
+  }
+
+  /** The same for a key that has no slot yet. */
+  isKeyMisrouted(counter: Uint8Array, key: Uint8Array, at: number, lane: number): boolean {
+    if (lane >= 0 && partitionOfLane(lane) === this.#partition) return false
+    return this.#answersFor(counter, key)[this.#indexAt(at)] === 0
+  }
+
+  #indexAt(at: number): number {
+    const { list } = this.#versions
+    let index = list.length - 1
+    while (index > 0 && list[index]!.effectiveAt > at) index--
+    return index
+  }
+
+  #answersFor(counter: Uint8Array, key: Uint8Array): Uint8Array {
+    const recordKey = this.#recordKey.subarray(0, counter.length + 1 + key.length)
+    recordKey.set(counter, 0)
+    recordKey[counter.length] = SLASH
+    recordKey.set(key, counter.length + 1)
+    const names = { counter: '', key: '' }
+    let homeOf = 0
+    let home = 0
+    return Uint8Array.from(this.#versions.list, (version) => {
+      const { partitions, ways } = version
+      if (partitions !== homeOf) home = partitionOf(recordKey, partitions)
+      homeOf = partitions
+      if (home === this.#partition || ways.size === 0) return home === this.#partition ? 1 : 0
+      if (names.counter === '') {
+        names.counter = Buffer.from(counter).toString()
+        names.key = Buffer.from(key).toString()
+      }
+      const count = waysOf(version, names.counter, names.key)
+      for (let shard = 1; shard < count; shard++) {
+        if (shardPartition(home, shard, count, partitions) === this.#partition) return 1
+      }
+      return 0
+    })
+  }
+}
