@@ -110,7 +110,8 @@ export function createRoutingFollower(options: RoutingFollowerOptions): RoutingF
       place = await findPlace(place)
       topicCheckedAtMs = begunAtMonotonicMs
     }
-    const waitMs = waiters.length > 0 ? 0 : pollMs(place)
+    // Somebody waits for the first look, too, and an empty topic has nothing to answer with.
+    const waitMs = told === undefined || waiters.length > 0 ? 0 : pollMs(place)
     const complete = place.routingTopicId === undefined || (await readOn(place, waitMs))
     if (complete) {
       const { table, topicPartitions, next, routingTopicId } = place
