@@ -150,6 +150,7 @@ export class PagedSums {
   /** Adds all touched sums of `other`'s block to a block of this. Gives how many became touched. */
   addBlock(block: number, other: PagedSums, otherBlock: number): number {
     const before = this.countTouched(block)
+    if (before === 0 && !other.isWide(otherBlock)) return this.#copyBlock(block, other, otherBlock)
     for (let word = 0; word < TOUCHED_WORDS; word++) {
       let bits = other.touched[otherBlock * TOUCHED_WORDS + word]!
       while (bits !== 0) {
@@ -166,6 +167,16 @@ export class PagedSums {
       }
     }
     return this.countTouched(block) - before
+  }
+
+  /** The same for a block that nothing was added to yet: what is not touched is 0 in both. */
+  #copyBlock(block: number, other: PagedSums, otherBlock: number): number {
+    const from = otherBlock * PAGE_SLOTS
+    this.low.set(other.low.subarray(from, from + PAGE_SLOTS), block * PAGE_SLOTS)
+    for (let word = 0; word < TOUCHED_WORDS; word++) {
+      this.touched[block * TOUCHED_WORDS + word] = other.touched[otherBlock * TOUCHED_WORDS + word]!
+    }
+    return this.countTouched(block)
   }
 
   /** Makes a block the newest. */

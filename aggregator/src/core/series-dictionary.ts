@@ -196,7 +196,10 @@ export class SeriesDictionary {
 
 /** Takes a series name apart again: the key, and the dims of a breakdown. */
 export function parseSeriesName(name: Uint8Array): { key: string; dims: Record<string, string> } {
-  const [key, ...parts] = Buffer.from(name).toString().split('\u0000') as [string, ...string[]]
+  const text = Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString()
+  // Most names are keys alone, and a new partition names hundreds of thousands of them.
+  if (!text.includes('\u0000')) return { key: text, dims: {} }
+  const [key, ...parts] = text.split('\u0000') as [string, ...string[]]
   const dims = new Map<string, string>()
   for (let i = 0; i + 1 < parts.length; i += 2) dims.set(parts[i]!, parts[i + 1]!)
   return { key, dims: Object.fromEntries(dims) }
