@@ -12,12 +12,16 @@ const COUNT_MS_MAX = 1_800_000
 
 /** Epoch ms of the first partition that was loaded: its first fetch comes right behind. */
 export async function firstLoadMs(aggregator: Service): Promise<number> {
-  for (const line of (await aggregator.log()).split('\n')) {
-    if (!line.includes('"partition loaded"')) continue
-    const time: unknown = Reflect.get(Object(JSON.parse(line)), 'time')
-    return Date.parse(String(time))
-  }
-  throw new Error('the aggregator has loaded no partition')
+  return lastLoadMs(aggregator, 1)
+}
+
+/** Epoch ms when so many partitions were loaded. */
+export async function lastLoadMs(aggregator: Service, partitions: number): Promise<number> {
+  const lines = (await aggregator.log()).split('\n')
+  const line = lines.filter((text) => text.includes('"partition loaded"'))[partitions - 1]
+  if (line === undefined) throw new Error(`the aggregator has not loaded ${partitions} partitions`)
+  const time: unknown = Reflect.get(Object(JSON.parse(line)), 'time')
+  return Date.parse(String(time))
 }
 
 /**

@@ -18,6 +18,8 @@ import { PackedTopic } from './packed-topic.ts'
 
 /** Bytes handed to the producer at once, over all partitions. */
 const BATCH_BYTES = 3 * 1024 * 1024
+/** Of one partition: the broker takes a batch of 1 MiB, headers and all. */
+const PARTITION_BYTES = 900_000
 /** Beside its key and value, roughly. */
 const RECORD_BYTES = 16
 
@@ -127,8 +129,9 @@ class KeyNames {
 class TopicWriter {
   readonly #producer: KafkaProducer
   readonly #load: TopicLoad
-  #waiting = new Map<number, ProducerRecord[]>()
+  #waiting = new Map<number, { records: ProducerRecord[]; bytes: number }>()
   #bytes = 0
+  #largest = 0
   #sending = Promise.resolve()
 
   constructor(producer: KafkaProducer, load: TopicLoad) {
@@ -137,23 +140,27 @@ class TopicWriter {
   }
 
   get isFull(): boolean {
-    return this.#bytes >= BATCH_BYTES
+    return this.#bytes >= BATCH_BYTES || this.#largest >= PARTITION_BYTES
   }
 
   add(partition: number, record: ProducerRecord): void {
-    const bytes = record.value?.length ?? 0
-    this.#load.bytes += bytes
-    this.#bytes += bytes + (record.key?.length ?? 0) + RECORD_BYTES
-    const records = this.#waiting.get(partition)
-    if (records === undefined) this.#waiting.set(partition, [record])
-    else records.push(record)
+    const value = record.value?.length ?? 0
+    const bytes = value + (record.key?.length ?? 0) + RECORD_BYTES
+    const batch = this.#waiting.get(partition) ?? { records: [], bytes: 0 }
+    this.#waiting.set(partition, batch)
+    batch.records.push(record)
+    batch.bytes += bytes
+    this.#load.bytes += value
+    this.#bytes += bytes
+    this.#largest = Math.max(this.#largest, batch.bytes)
   }
 
   /** One batch is on its way while the next is made. */
   async flush(): Promise<void> {
-    const batches = this.#waiting
+    const batches = new Map([...this.#waiting].map(([p, { records }]) => [p, records]))
     this.#waiting = new Map()
     this.#bytes = 0
+    this.#largest = 0
     await this.#sending
     this.#sending = this.#send(batches)
     // Whoever waits for it next gets the error; until then nobody does.
