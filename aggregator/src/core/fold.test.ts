@@ -3,14 +3,14 @@ import { DEFAULT_CONTRACT } from '@countersink/shared/contracts'
 import { readOutcomes } from '@countersink/shared/outcomes'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Oracle, type OracleEvent, seriesName } from '../../../test/oracle/oracle.ts'
+import { Oracle, type OracleEvent } from '../../../test/oracle/oracle.ts'
 import { Columns } from './columns.ts'
 import { createFields, type Fields } from './fields.ts'
 import { fold } from './fold.ts'
 import { hashKeyOf } from './keyed-hash.ts'
 import { PartitionState } from './partition-state.ts'
 import { RoutingVersions } from './placement.ts'
-import { parseSeriesName } from './series-dictionary.ts'
+import { seal, sumsOf } from './state-sums.ts'
 
 const LATENESS_MS = 8000
 const SIZES_MS = [1000, 5000]
@@ -93,31 +93,6 @@ function foldBatch(state: PartitionState, events: readonly OracleEvent[]): void 
     state.interner.append(fieldsOf(one), state.appendMax, columns)
   }
   fold(state, columns)
-}
-
-function seal(state: PartitionState): void {
-  state.dirt.absorb(state.open, state.first, state.counters.list)
-  state.open.clear()
-  state.first = state.next
-}
-
-/** All sums that a state holds in pages and dirt, by the oracle's names. */
-function sumsOf(state: PartitionState): Map<string, bigint> {
-  const sums = new Map<string, bigint>()
-  for (const pages of [state.dirt.cache, state.dirt.sums]) {
-    for (let block = pages.oldest; block >= 0; block = pages.after(block)) {
-      const { counter, size, start } = pages.familyOf(block)
-      const { name: counterName, dictionary } = state.counters.list[counter]!
-      for (let index = 0; index < 128; index++) {
-        if (!pages.isTouched(block, index)) continue
-        const { key, dims } = parseSeriesName(dictionary.name(pages.pageOf(block) * 128 + index))
-        const series = seriesName(counterName, key, dims)
-        const name = size === 0 ? series : `${series} ${size} ${start}`
-        sums.set(name, (sums.get(name) ?? 0n) + pages.sum(block, index))
-      }
-    }
-  }
-  return sums
 }
 
 function oracleOf(events: readonly OracleEvent[]): Oracle {

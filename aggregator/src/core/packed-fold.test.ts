@@ -1,0 +1,268 @@
+import { parseContracts } from '@countersink/shared/contracts'
+import {
+  encodeRecordBatch,
+  noStamp,
+  type ProducerRecord,
+} from '@countersink/shared/kafka/record-batch-encoder'
+import { readOutcomes } from '@countersink/shared/outcomes'
+import { packedHeaders } from '@countersink/shared/packed/packed-format'
+import { PackedWriter } from '@countersink/shared/packed/packed-writer'
+import { parseSdkId } from '@countersink/shared/sdk-id'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { fetchedFrom } from '../../../test/log-batches.ts'
+import { Oracle, type OracleEvent } from '../../../test/oracle/oracle.ts'
+import { snapshotOf } from '../../../test/state-snapshot.ts'
+import { BatchFold } from './batch-fold.ts'
+import { COLUMNS_CAPACITY } from './columns.ts'
+import { hashKeyOf } from './keyed-hash.ts'
+import { PartitionState } from './partition-state.ts'
+import { RoutingVersions } from './placement.ts'
+import { seal, sumsOf } from './state-sums.ts'
+
+const CONTRACT = {
+  latenessMs: 8000,
+  windowSizesMs: [1000, 5000],
+  breakdowns: [['a'], ['a', 'b']],
+  skewMs: 300_000,
+  deltaMax: 2 ** 40,
+}
+const CONTRACTS = parseContracts(
+  'defaults: { lateness: 8s, windows: [1s, 5s], breakdowns: [[a], [a, b]], maxDelta: 1099511627776 }',
+)
+const APPEND_TIME = 20_000
+const BATCH_HEADER_BYTES = 61
+/** All but the last character of a session's name. */
+const SESSION = '0mchx2z1aAZaz09_-AZaz09_'
+
+const dims = fc.constantFrom({}, { a: 'x' }, { a: 'x', b: 'y' }, { a: 'z', b: 'y' }, { c: 'w' })
+const event: fc.Arbitrary<OracleEvent> = fc.record({
+  id: fc.oneof(
+    fc.nat(30).map((n) => `i${n}`),
+    fc.nat(60).map((n) => `${SESSION}${n % 2}.${n % 3}.${n >> 1}`),
+    fc.nat(5).map((n) => `${SESSION}0.0.${Number.MAX_SAFE_INTEGER - n}`),
+  ),
+  counter: fc.constantFrom('views', 'likes'),
+  key: fc.constantFrom('k1', 'k2', 'k3', 'é'),
+  delta: fc.oneof(fc.constantFrom(1, 1, -2, 0), fc.maxSafeInteger()),
+  at: fc.oneof(
+    { arbitrary: fc.integer({ min: 0, max: 30_000 }), weight: 30 },
+    { arbitrary: fc.constantFrom(APPEND_TIME + 300_001, 253_402_300_799_999), weight: 1 },
+  ),
+  dims,
+})
+/** Some events on their own, and what an SDK sends: made ids in a row, the same series often. */
+const events = fc
+  .array(
+    fc.oneof(
+      fc.array(event, { minLength: 1, maxLength: 20 }),
+      fc
+        .tuple(event, fc.nat(20), fc.integer({ min: 1, max: 12 }))
+        .map(([one, first, length]) =>
+          Array.from({ length }, (_, i) => ({ ...one, id: `${SESSION}1.7.${first + i}` })),
+        ),
+    ),
+    { maxLength: 20 },
+  )
+  .map((parts) => parts.flat())
+
+/** Of an SDK's ids a packed record may say the parts, or the text as if it were any other. */
+type Encoding = 'json' | 'packed' | 'packed raw'
+type Part = { encoding: Encoding; length: number; endsBatch: boolean; seals: boolean }
+const parts: fc.Arbitrary<Part[]> = fc.array(
+  fc.record({
+    encoding: fc.constantFrom<Encoding>('json', 'packed', 'packed', 'packed raw'),
+    length: fc.integer({ min: 1, max: 40 }),
+    endsBatch: fc.boolean(),
+    seals: fc.boolean(),
+  }),
+)
+
+function newState(): PartitionState {
+  return new PartitionState({
+    partition: 0,
+    routing: RoutingVersions.fixed(1),
+    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
+    contracts: CONTRACTS,
+    next: 0,
+    appendMax: 0,
+  })
+}
+
+function packed(some: readonly OracleEvent[], encoding: Encoding): ProducerRecord {
+  const writer = new PackedWriter()
+  for (const { id, counter, key, at, delta, dims: labels } of some) {
+    const sorted = new Map(Object.entries(labels ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+    const made = encoding === 'packed' ? parseSdkId(id) : undefined
+    if (made === undefined) writer.addRaw(id, counter, key, sorted, at, delta)
+    else writer.addMade(made.session, made.lane, made.sequence, counter, key, sorted, at, delta)
+  }
+  return { key: null, value: writer.finish(), headers: [...packedHeaders] }
+}
+
+function recordsOf(some: readonly OracleEvent[], encoding: Encoding): ProducerRecord[] {
+  if (encoding !== 'json') return [packed(some, encoding)]
+  return some.map((one) => ({ key: null, value: Buffer.from(JSON.stringify(one)) }))
+}
+
+async function batchOf(records: readonly ProducerRecord[], baseOffset: number) {
+  const encoded = await encodeRecordBatch(records, 'none', noStamp, APPEND_TIME)
+  return {
+    baseOffset,
+    nextOffset: baseOffset + records.length,
+    count: records.length,
+    baseTimestampMs: 0,
+    maxTimestampMs: APPEND_TIME,
+    logAppendTime: true,
+    records: encoded.subarray(BATCH_HEADER_BYTES),
+  }
+}
+
+/** One partition's log, folded as it is written; remembers which event is where in it. */
+class Log {
+  readonly state = newState()
+  readonly outcomes: string[] = []
+  readonly #fold = new BatchFold()
+  readonly #firstEvent: number[] = []
+  #pending: ProducerRecord[] = []
+
+  add(some: readonly OracleEvent[], encoding: Encoding): void {
+    let first = this.outcomes.length
+    for (const record of recordsOf(some, encoding)) {
+      this.#firstEvent.push(first)
+      this.#pending.push(record)
+      first += encoding === 'json' ? 1 : some.length
+    }
+    for (const _ of some) this.outcomes.push('applied')
+  }
+
+  /** Folds what was added, as one stored batch, so many events a call at least. */
+  async fold(eventsMax: number): Promise<void> {
+    if (this.#pending.length === 0) return
+    const batch = await batchOf(this.#pending, this.state.next)
+    this.#pending = []
+    while (this.state.next < batch.nextOffset) {
+      const { next } = this.state
+      const stop = this.#fold.run(this.state, fetchedFrom(0, next, [batch]), eventsMax)
+      if (stop !== undefined) throw new Error(stop.reason)
+      if (this.state.next === next) throw new Error(`offset ${next} is not passed`)
+    }
+  }
+
+  seal(): void {
+    const { state } = this
+    for (const { offset, index, outcome } of readOutcomes(
+      state.ledger.outcomes.take(),
+      state.first,
+    )) {
+      this.outcomes[this.#firstEvent[offset]! + index] = outcome
+    }
+    seal(state)
+    state.ledger.outcomes.reset(state.next)
+  }
+
+  get counts() {
+    const { read, applied, duplicate, conflict, late, invalid } = this.state.ledger
+    return { read, applied, duplicate, conflict, late, invalid }
+  }
+}
+
+async function foldAsJson(all: readonly OracleEvent[]): Promise<Log> {
+  const log = new Log()
+  log.add(all, 'json')
+  await log.fold(Infinity)
+  log.seal()
+  return log
+}
+
+test('I1, I2: however events are packed into records and batches, the state is that of JSON', async () => {
+  await fc.assert(
+    fc.asyncProperty(events, parts, fc.constantFrom(1, 7, Infinity), async (all, some, max) => {
+      const log = new Log()
+      const rest = { encoding: 'packed' as const, length: Infinity, endsBatch: true, seals: true }
+      let at = 0
+      for (const { encoding, length, endsBatch, seals } of [...some, rest]) {
+        const taken = all.slice(at, at + length)
+        at += taken.length
+        if (taken.length > 0) log.add(taken, encoding)
+        if (endsBatch || seals) await log.fold(max)
+        if (seals) log.seal()
+      }
+      const json = await foldAsJson(all)
+      const oracle = new Oracle(CONTRACT)
+      for (const one of all) oracle.apply(one, APPEND_TIME)
+      expect(log.outcomes).toEqual(oracle.outcomes)
+      expect(log.outcomes).toEqual(json.outcomes)
+      expect(log.counts).toEqual(json.counts)
+      expect(sumsOf(log.state)).toEqual(new Map([...oracle.totals, ...oracle.windows]))
+      expect(sumsOf(json.state)).toEqual(sumsOf(log.state))
+      const next = log.state.next
+      expect({ ...snapshotOf(json.state), next }).toEqual(snapshotOf(log.state))
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('a record with more events than the columns hold is folded whole, and in one go', async () => {
+  const count = 2 * COLUMNS_CAPACITY + 100
+  const many = Array.from({ length: count }, (_, i) => ({
+    ...{ id: `${SESSION}0.1.${i % (count - 10)}`, counter: 'views', key: `k${i % 300}`, delta: 1 },
+    ...{ at: 1000 + (i % 5000), dims: i % 3 === 0 ? { a: 'x' } : {} },
+  }))
+  const log = new Log()
+  log.add(many.slice(0, 5), 'json')
+  log.add(many.slice(5), 'packed')
+  log.add(many.slice(0, 5), 'packed raw')
+  await log.fold(Infinity)
+  log.seal()
+  expect(log.state.next).toBe(7)
+  expect(log.counts).toMatchObject({ read: count + 5, duplicate: 15, applied: count - 10 })
+  const json = await foldAsJson([...many, ...many.slice(0, 5)])
+  expect(log.outcomes).toEqual(json.outcomes)
+  expect(sumsOf(log.state)).toEqual(sumsOf(json.state))
+})
+
+test('the next offset moves at the ends of records, and the last record is the one before it', async () => {
+  const few = Array.from({ length: 6 }, (_, i) => ({
+    ...{ id: `i${i}`, counter: 'views', key: 'k', delta: 1, at: 1000 },
+  }))
+  const records = [...recordsOf(few.slice(0, 3), 'packed'), ...recordsOf(few.slice(3), 'packed')]
+  const batch = await batchOf(records, 0)
+  const state = newState()
+  const fold = new BatchFold()
+  for (const next of [1, 2]) {
+    fold.run(state, fetchedFrom(0, next - 1, [batch]), 1)
+    expect(state.next).toBe(next)
+    expect(state.ledger.read).toBe(3 * next)
+    const last = fold.lastRecord
+    expect(last?.offset).toBe(next - 1)
+    expect(last?.records.subarray(last.start, last.end)).toEqual(records[next - 1]?.value)
+  }
+})
+
+test('a reject of a packed record is told as JSON, of one that is damaged the beginning is kept', async () => {
+  const state = newState()
+  const good = { id: 'a', counter: 'views', key: 'k', delta: 1, at: 1000, dims: { a: 'x' } }
+  const bad = { ...good, id: `${SESSION}0.4.7`, delta: 2 ** 41 }
+  const value = packed([good, bad, { ...good, delta: 2 }], 'packed').value!
+  const damaged = Buffer.from(value)
+  damaged[20]! ^= 1
+  const records = [value, damaged, value.subarray(0, 7), null].map((one) => ({
+    key: null,
+    value: one,
+    headers: [...packedHeaders],
+  }))
+  new BatchFold().run(state, fetchedFrom(0, 0, [await batchOf(records, 0)]))
+  const told = state.ledger.rejects.map(({ offset, index, outcome, reason, value: kept }) => [
+    ...[offset, index, outcome, reason, kept?.toString('latin1')],
+  ])
+  expect(told).toEqual([
+    [0, 1, 'invalid', 'delta-out-of-bounds', JSON.stringify(bad)],
+    [0, 2, 'conflict', null, JSON.stringify({ ...good, delta: 2 })],
+    [1, 0, 'invalid', 'packed-checksum', damaged.toString('latin1')],
+    [2, 0, 'invalid', 'packed-malformed', value.toString('latin1', 0, 7)],
+    [3, 0, 'invalid', 'null-value', undefined],
+  ])
+  expect(state.ledger).toMatchObject({ read: 6, applied: 1, conflict: 1, invalid: 4 })
+  expect(state.next).toBe(4)
+})

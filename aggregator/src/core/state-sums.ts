@@ -1,0 +1,29 @@
+import { seriesName } from '../../../test/oracle/oracle.ts'
+import type { PartitionState } from './partition-state.ts'
+import { parseSeriesName } from './series-dictionary.ts'
+
+/** For tests: all sums that a state holds in pages and dirt, by the oracle's names. */
+export function sumsOf(state: PartitionState): Map<string, bigint> {
+  const sums = new Map<string, bigint>()
+  for (const pages of [state.dirt.cache, state.dirt.sums]) {
+    for (let block = pages.oldest; block >= 0; block = pages.after(block)) {
+      const { counter, size, start } = pages.familyOf(block)
+      const { name: counterName, dictionary } = state.counters.list[counter]!
+      for (let index = 0; index < 128; index++) {
+        if (!pages.isTouched(block, index)) continue
+        const { key, dims } = parseSeriesName(dictionary.name(pages.pageOf(block) * 128 + index))
+        const series = seriesName(counterName, key, dims)
+        const name = size === 0 ? series : `${series} ${size} ${start}`
+        sums.set(name, (sums.get(name) ?? 0n) + pages.sum(block, index))
+      }
+    }
+  }
+  return sums
+}
+
+/** For tests: closes what was folded, as a commit does. */
+export function seal(state: PartitionState): void {
+  state.dirt.absorb(state.open, state.first, state.counters.list)
+  state.open.clear()
+  state.first = state.next
+}
