@@ -1,5 +1,6 @@
 import { encodeRecordBatch, noStamp } from '@countersink/shared/kafka/record-batch-encoder'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runCli } from './cli-runner.ts'
 import { createGapBed, type GapBed, untilOthersReach } from './gap-bed.ts'
 import { logSegment, type LogSegment } from './log-segment.ts'
 import type { WrittenEvent } from './log-writer.ts'
@@ -120,6 +121,10 @@ test('I10: a record batch that fails its checksum halts its partition, which say
   const reason = await bed.halted(aggregator, DAMAGED)
   expect(reason).toContain(`offset ${victim.baseOffset} cannot be read`)
   expect(reason).toContain('checksum')
+  const args = ['cat', '--partition', String(DAMAGED), '--from', String(victim.baseOffset)]
+  const seen = await runCli(args, { env: bed.env })
+  expect([seen.code, seen.stdout]).toEqual([1, ''])
+  expect(seen.stderr).toContain(`cannot be read at offset ${victim.baseOffset}: checksum`)
   await untilOthersReach(bed.tally, DAMAGED, behind)
   expect(await bed.next(DAMAGED)).toBe(victim.baseOffset)
   await bed.decide(aggregator, DAMAGED, victim.nextOffset)
