@@ -2,7 +2,7 @@ import type { EventInput } from '@countersink/shared/event'
 import type { BulkPart } from './bulk-part.ts'
 import { BulkReceipt, type InvalidPlace, type UndeliveredPlace } from './bulk-receipt.ts'
 import { EVENTS_PER_LOOK } from './bulk-record.ts'
-import type { EventIntake } from './event-intake.ts'
+import { type EventIntake, NOT_ROUTED } from './event-intake.ts'
 import type { FlushMark } from './flush-marks.ts'
 import type { Place } from './pending.ts'
 import { inputOf, type PendingEvent } from './pending-event.ts'
@@ -72,6 +72,8 @@ export class BulkCall {
   /** Taken over and not settled. */
   #open = 0
   #delivered = 0
+  /** Its next event must wait until it is known where it goes; then everybody is let in again. */
+  #isHeld = false
   readonly #invalid: InvalidPlace[] = []
   readonly #undelivered: UndeliveredPlace[] = []
   readonly #offsets = new Map<number, number>()
@@ -87,6 +89,7 @@ export class BulkCall {
   }
 
   #fill(): boolean {
+    this.#isHeld = false
     if (this.#port.addSingle === undefined) this.#fillRecords()
     else this.#fillSingles(this.#port.addSingle)
     if (this.#next >= this.#list.length) {
@@ -94,7 +97,7 @@ export class BulkCall {
       this.#settleIfDone()
       return true
     }
-    if (this.#port.spareEvents() > 0) this.#port.again()
+    if (this.#port.spareEvents() > 0 && !this.#isHeld) this.#port.again()
     return false
   }
 
@@ -119,6 +122,7 @@ export class BulkCall {
     let count = 0
     for (; count < most && this.#next < end; this.#next++) {
       if (!this.#read(this.#list[this.#next]!, nowMs)) continue
+      if (this.#isHeld) break
       const { lane } = intake
       turn.places[count] = this.#next
       turn.keys[count] = intake.key
@@ -141,6 +145,7 @@ export class BulkCall {
   #read(input: EventInput, nowMs: number): boolean {
     const reason = this.#port.intake.read(input, nowMs)
     if (reason === undefined) return true
+    if (reason === NOT_ROUTED) return (this.#isHeld = true)
     this.#port.onInvalid()
     this.#invalid.push({ index: this.#next, reason })
     return false
@@ -187,6 +192,7 @@ export class BulkCall {
     const end = Math.min(this.#list.length, this.#next + EVENTS_PER_TURN)
     for (; this.#next < end && spareEvents() > 0; this.#next++) {
       if (!this.#read(this.#list[this.#next]!, nowMs)) continue
+      if (this.#isHeld) break
       const index = this.#next
       this.#open++
       addSingle().promise.then(

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { createCombiner } from './combiner.ts'
 import { EventIntake } from './event-intake.ts'
 import { PendingEvent } from './pending-event.ts'
+import { routerOf } from './router-samples.ts'
 import { SessionIds } from './session-ids.ts'
 
 const NOW = 1_700_000_000_000
@@ -18,8 +19,7 @@ counters:
 
 function createBed(yaml?: string) {
   const contracts = yaml === undefined ? undefined : parseContracts(yaml)
-  const intake = new EventIntake(new SessionIds(NOW, contracts), contracts)
-  intake.partitions = 4
+  const intake = new EventIntake(new SessionIds(NOW, contracts), routerOf(4, NOW), contracts)
   const combiner = createCombiner(AGE_MS)
   const sent: PendingEvent[] = []
   return {

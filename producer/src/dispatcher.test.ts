@@ -11,6 +11,7 @@ import { createDispatcher, type Dispatcher } from './dispatcher.ts'
 import { EventIntake } from './event-intake.ts'
 import { PendingEvent } from './pending-event.ts'
 import { createRecordEncoder } from './record-encoder.ts'
+import { routerOf } from './router-samples.ts'
 import { SessionIds } from './session-ids.ts'
 
 const NOW = 1_700_000_000_000
@@ -22,8 +23,7 @@ type Fate = 'written' | 'lost' | 'unknown-place' | 'refused'
 /** A dispatcher whose broker is a list: what happens to each batch comes from `fates`. */
 function createBed(fates: Fate[], bounds: { bufferEventsMax: number; batchBytesMax: number }) {
   const ids = new SessionIds(NOW)
-  const intake = new EventIntake(ids, undefined)
-  intake.partitions = PARTITIONS
+  const intake = new EventIntake(ids, routerOf(PARTITIONS, NOW), undefined)
   const log: ProducerRecord[][] = Array.from({ length: PARTITIONS }, () => [])
   let sends = 0
 

@@ -53,7 +53,7 @@ export type Dispatcher = {
   spareEvents: () => number
   onSettled: (call: BulkCall) => void
   /** Gives an event up; it may be in the log nevertheless if it was on its way. */
-  abandon: (pending: PendingEvent, cause: unknown) => void
+  abandon: (pending: PendingEvent | BulkCall, cause: unknown) => void
   /** Sends what is there without lingering; resolves when all of it is settled. */
   flush: () => Promise<void>
   room: () => Promise<void>
@@ -185,6 +185,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   function giveUp(pending: Pending | BulkCall, message: string, cause: unknown): void {
     if (pending.place === 'settled') return
     if (pending instanceof BulkCall) {
+      if (pending.place !== 'waiting') return
       room.abandon(pending)
       counts.undelivered += pending.giveUpRest(message).length
       return

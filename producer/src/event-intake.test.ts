@@ -1,11 +1,14 @@
-import { parseContracts } from '@countersink/shared/contracts'
+import { CONTRACT_LIMITS, parseContracts } from '@countersink/shared/contracts'
 import { checkEvent, type EventInput, isObject } from '@countersink/shared/event'
+import { Router } from '@countersink/shared/router'
 import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { addRoutingRecord, emptyRoutingTable } from '@countersink/shared/routing-table'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { borderCheck } from './border-check.ts'
 import { EventIntake } from './event-intake.ts'
-import { SessionIds } from './session-ids.ts'
+import { routerOf } from './router-samples.ts'
+import { COUNTERS_MAX, SessionIds } from './session-ids.ts'
 
 const NOW = 1_700_000_000_000
 const PARTITIONS = 12
@@ -19,8 +22,7 @@ counters:
 
 function intakeOf(strict: boolean): EventIntake {
   const known = strict ? contracts : undefined
-  const intake = new EventIntake(new SessionIds(NOW, known), known)
-  intake.partitions = PARTITIONS
+  const intake = new EventIntake(new SessionIds(NOW, known), routerOf(PARTITIONS, NOW), known)
   return intake
 }
 
@@ -77,7 +79,9 @@ test('any input gives what the complete check gives, and the partition of all Ka
         expect(reason).toBe(parsed.reason)
         return
       }
-      expect(reason).toBe(isStrict ? borderCheck(parsed.event, contracts, NOW) : undefined)
+      const isAhead = !made && parsed.event.at > NOW + CONTRACT_LIMITS.skewMs
+      const other = isAhead ? 'future' : undefined
+      expect(reason).toBe(isStrict ? borderCheck(parsed.event, contracts, NOW) : other)
       if (reason !== undefined) return
       const { counter, key, delta, dims } = parsed.event
       expect(intake.lane.counter.name).toBe(counter)
@@ -103,4 +107,36 @@ test('an id that an SDK made goes to the partition that it names, if there is on
   const byKey = partitionOf(recordKey('views', 'k'), PARTITIONS)
   expect(partitions).toEqual([3, PARTITIONS - 1, byKey])
   expect(byKey).not.toBe(3)
+})
+
+test('events of a spread key go to its shards in turn, those with ids by their ids, others stay', () => {
+  const record = { format: 1, topicId: 'topic', effectiveAt: 0, partitions: PARTITIONS }
+  const spreads = [{ counter: 'views', key: 'hot', ways: 4 }]
+  const times = { leaseMs: 1, aheadMs: 1, marginMs: 1 }
+  const value = Buffer.from(JSON.stringify({ ...record, version: 1, spreads, ...times }))
+  const { table } = addRoutingRecord(emptyRoutingTable('topic'), { value, appendTimeMs: 1 })
+  const router = new Router(() => ({ wallMs: NOW, monotonicMs: 0 }))
+  router.update(table, PARTITIONS, { wallMs: NOW, monotonicMs: 0 })
+  const intake = new EventIntake(new SessionIds(NOW), router, undefined)
+  const partitionOfEvent = (key: string, id?: string): number => {
+    const input = { counter: 'views', key, at: NOW, ...(id !== undefined && { id }) }
+    expect(intake.read(input, NOW)).toBeUndefined()
+    return intake.lane.partition
+  }
+  const made = new Set(Array.from({ length: 8 }, () => partitionOfEvent('hot')))
+  const given = Array.from({ length: 100 }, (_, i) => partitionOfEvent('hot', `id ${i}`))
+  expect(made.size).toBe(4)
+  expect(new Set(given)).toEqual(made)
+  expect(Array.from({ length: 100 }, (_, i) => partitionOfEvent('hot', `id ${i}`))).toEqual(given)
+  const home = partitionOf(recordKey('views', 'cold'), PARTITIONS)
+  expect([partitionOfEvent('cold'), partitionOfEvent('cold', 'x')]).toEqual([home, home])
+})
+
+test('a made id that names no lane is routed by itself: so will the copy that repeats it', () => {
+  const ids = new SessionIds(NOW)
+  const intake = new EventIntake(ids, routerOf(PARTITIONS, NOW), undefined)
+  for (let i = 0; i < COUNTERS_MAX; i++) ids.counterOf(`c${i}`)
+  expect(intake.read({ counter: 'last', key: 'k', at: NOW }, NOW)).toBeUndefined()
+  expect(intake.id).toContain('.n.')
+  expect(intake.lane.partition).toBe(partitionOf(recordKey('last', 'k'), PARTITIONS))
 })

@@ -1,14 +1,20 @@
 import { CONTRACT_LIMITS, type Contracts } from '@countersink/shared/contracts'
 import { checkEvent, type EventInput, isObject, isText, LIMITS } from '@countersink/shared/event'
 import type { InvalidReason } from '@countersink/shared/reasons'
+import { ROUTE_FUTURE, ROUTE_STALE, type Router } from '@countersink/shared/router'
 import { murmur2 } from '@countersink/shared/routing'
 import { borderCheck } from './border-check.ts'
-import { partitionFor } from './partition-choice.ts'
-import type { IdLane, SessionCounter, SessionIds } from './session-ids.ts'
+import { COUNTERS_MAX, type IdLane, type SessionCounter, type SessionIds } from './session-ids.ts'
 
 const PLAIN_BYTES_MAX = LIMITS.counterBytesMax + 1 + LIMITS.keyBytesMax
 /** What checkEvent is given for the id that is made later. */
 const ID_TO_BE_MADE = 'made'
+
+/**
+ * Nobody can say yet to which partition the event's copies go: the routing versions were not looked
+ * at for too long. All fields hold it but `lane`, which is only good for its counter.
+ */
+export const NOT_ROUTED = 'not-routed'
 
 /**
  * Takes what callers give apart: checks it, stamps it, and finds its lane. One object for all
@@ -26,45 +32,46 @@ export class EventIntake {
   at = 0
   delta = 0
   dims: ReadonlyMap<string, string> | undefined
-  partitions = 0
 
   readonly #ids: SessionIds
+  readonly #router: Router
   readonly #contracts: Contracts | undefined
   readonly #bytes = Buffer.alloc(PLAIN_BYTES_MAX)
   #counter: SessionCounter | undefined
   #prefixBytes = 0
 
-  constructor(ids: SessionIds, contracts: Contracts | undefined) {
+  constructor(ids: SessionIds, router: Router, contracts: Contracts | undefined) {
     this.#ids = ids
+    this.#router = router
     this.#contracts = contracts
   }
 
-  /** Why the event is invalid, or undefined: then the fields have it. */
-  read(input: EventInput, nowMs: number): InvalidReason | undefined {
-    return this.#readPlain(input, nowMs) ? undefined : this.#readAny(input, nowMs)
+  /** Why the event is invalid, or that it must wait; or undefined: then the fields have it. */
+  read(input: EventInput, nowMs: number): InvalidReason | typeof NOT_ROUTED | undefined {
+    const hash = this.#readPlain(input, nowMs)
+    if (hash >= 0) return this.#route(hash)
+    return this.#readAny(input, nowMs)
   }
 
-  /** False for all that is unusual, wrong or not. */
-  #readPlain(input: EventInput, nowMs: number): boolean {
-    if (typeof input !== 'object' || input === null) return false
+  /** The hash of its record key; -1 for all that is unusual, wrong or not. */
+  #readPlain(input: EventInput, nowMs: number): number {
+    if (typeof input !== 'object' || input === null) return -1
     const { id, counter, key } = input
-    if (input.v !== undefined || input.dims !== undefined) return false
-    if (id !== undefined && !isText(id, LIMITS.idBytesMax)) return false
-    if (counter !== this.#counter?.name && !this.#enterCounter(counter)) return false
+    if (input.v !== undefined || input.dims !== undefined) return -1
+    if (id !== undefined && !isText(id, LIMITS.idBytesMax)) return -1
+    if (counter !== this.#counter?.name && !this.#enterCounter(counter)) return -1
     const hash = this.#hashOf(key)
-    if (hash < 0) return false
+    if (hash < 0) return -1
     const delta = input.delta ?? 1
     const at = input.at ?? (id === undefined ? nowMs : undefined)
-    if (!Number.isSafeInteger(delta) || input.delta === null || input.at === null) return false
-    if (typeof at !== 'number' || !(at >= 0 && at <= LIMITS.atMsMax) || at % 1 !== 0) return false
+    if (!Number.isSafeInteger(delta) || input.delta === null || input.at === null) return -1
+    if (typeof at !== 'number' || !(at >= 0 && at <= LIMITS.atMsMax) || at % 1 !== 0) return -1
     const own = this.#counter!
     if (own.contract !== undefined) {
-      if (delta < 0 && own.contract.positiveOnly) return false
-      if (Math.abs(delta) > own.contract.deltaMax) return false
-      if (at > nowMs + CONTRACT_LIMITS.skewMs) return false
+      if (delta < 0 && own.contract.positiveOnly) return -1
+      if (Math.abs(delta) > own.contract.deltaMax) return -1
+      if (at > nowMs + CONTRACT_LIMITS.skewMs) return -1
     }
-    const partition = partitionFor(hash, id, this.partitions)
-    this.lane = own.lanes[partition] ?? this.#ids.laneOf(own, partition)
     this.key = key
     this.keyBytes = key.length
     this.id = id
@@ -72,10 +79,10 @@ export class EventIntake {
     this.at = at + 0
     this.delta = delta + 0
     this.dims = undefined
-    return true
+    return hash
   }
 
-  #readAny(input: EventInput, nowMs: number): InvalidReason | undefined {
+  #readAny(input: EventInput, nowMs: number): InvalidReason | typeof NOT_ROUTED | undefined {
     if (!isObject(input)) return 'not-an-object'
     const isMade = input.id === undefined
     const parsed = checkEvent({
@@ -92,15 +99,30 @@ export class EventIntake {
     const key = Buffer.from(event.key)
     key.copy(this.#bytes, this.#prefixBytes)
     const hash = murmur2(this.#bytes, 0, this.#prefixBytes + key.length)
-    const partition = partitionFor(hash & 0x7fffffff, id, this.partitions)
-    this.lane = this.#ids.laneOf(this.#counter!, partition)
     this.key = event.key
     this.keyBytes = key.length
     this.id = id
     this.at = event.at
     this.delta = event.delta
     this.dims = event.dims
-    return undefined
+    return this.#route(hash & 0x7fffffff)
+  }
+
+  /** Finds the lane of what was read. */
+  #route(hash: number): 'future' | typeof NOT_ROUTED | undefined {
+    const own = this.#counter!
+    const { key, at } = this
+    // An id without a lane says nothing of where its first copy went: it is routed like any other.
+    if (this.id === undefined && own.number >= COUNTERS_MAX) this.id = this.#ids.unnumbered()
+    const partition =
+      this.id === undefined
+        ? this.#router.partitionForNew(own.name, key, at, hash)
+        : this.#router.partitionOf(own.name, key, this.id, at, hash)
+    if (partition === ROUTE_FUTURE) return 'future'
+    const isStale = partition === ROUTE_STALE
+    const lane = isStale ? 0 : partition
+    this.lane = own.lanes[lane] ?? this.#ids.laneOf(own, lane)
+    return isStale ? NOT_ROUTED : undefined
   }
 
   /** Puts the counter where the hash of a record key begins; false when there is none such. */

@@ -1,13 +1,15 @@
 import { CountersinkError } from '@countersink/shared/errors'
 import type { EventInput } from '@countersink/shared/event'
 import { createKafkaProducer } from '@countersink/shared/kafka/producer'
+import { createRoutingFollower, type RoutingRead } from '@countersink/shared/kafka/routing-follower'
 import { createLogger } from '@countersink/shared/log'
-import { InvalidEventError } from './add-errors.ts'
+import { Router } from '@countersink/shared/router'
+import { InvalidEventError, NotDeliveredError } from './add-errors.ts'
 import { BulkCall, type BulkPort } from './bulk-call.ts'
 import type { BulkReceipt } from './bulk-receipt.ts'
 import { createCombiner } from './combiner.ts'
 import { createDispatcher, type DispatcherStats } from './dispatcher.ts'
-import { EventIntake } from './event-intake.ts'
+import { EventIntake, NOT_ROUTED } from './event-intake.ts'
 import { PendingEvent } from './pending-event.ts'
 import { PRODUCER_DEFAULTS, type ProducerOptions } from './producer-options.ts'
 import type { Receipt } from './receipt.ts'
@@ -63,7 +65,8 @@ export type Producer = {
   stats: () => ProducerStats
 }
 
-const PARTITIONS_REFRESH_INTERVAL_MS = 60_000
+const NOT_FRESH =
+  'the routing versions of the topic could not be read for longer than their lease: nobody can say where copies of the event go'
 /** Beside its key and id: the record's own fields and our bookkeeping. */
 const EVENT_OVERHEAD_BYTES = 64
 /** So much of its delivery time, at most a second of it, an event may lose by being combined. */
@@ -77,7 +80,8 @@ export function createProducer(options: ProducerOptions): Producer {
   const logger = options.logger ?? createLogger('countersink-producer', 'silent')
   const now = options.now ?? Date.now
   const ids = new SessionIds(now(), options.contracts)
-  const intake = new EventIntake(ids, options.contracts)
+  const router = new Router()
+  const intake = new EventIntake(ids, router, options.contracts)
   const combiner = settings.combine
     ? createCombiner(Math.min(deliveryTimeoutMs * COMBINE_AGE_PART, COMBINE_AGE_MS_MAX))
     : undefined
@@ -90,7 +94,7 @@ export function createProducer(options: ProducerOptions): Producer {
     onLeave: (pending) => combiner?.leave(pending),
     send: (partition, records) => kafka.send(topic, partition, records),
   })
-  const counts = { added: 0, invalid: 0, combined: 0 }
+  const counts = { added: 0, invalid: 0, combined: 0, partitions: 0 }
   const port: BulkPort = {
     ...dispatcher,
     topic,
@@ -104,24 +108,26 @@ export function createProducer(options: ProducerOptions): Producer {
   }
   let starting: Promise<void> | undefined
   let stopping: Promise<{ undelivered: EventInput[] }> | undefined
-  let refreshing: NodeJS.Timeout | undefined
+  const follower = createRoutingFollower({ ...settings, logger, onRead: onRouting })
 
-  async function refreshPartitions(): Promise<void> {
-    const partitions = await kafka.partitions(topic)
-    if (partitions < intake.partitions) {
-      logger.error({ before: intake.partitions, partitions }, 'the topic was made again, smaller')
+  function onRouting({ table, topicPartitions, ...begun }: RoutingRead): void {
+    const wasFresh = router.isFresh()
+    const { begunAtMs: wallMs, begunAtMonotonicMs: monotonicMs } = begun
+    router.update(table, topicPartitions, { wallMs, monotonicMs })
+    if (topicPartitions < counts.partitions) {
+      const change = { before: counts.partitions, partitions: topicPartitions }
+      logger.error(change, 'the topic was made again, smaller')
     }
-    intake.partitions = partitions
+    counts.partitions = topicPartitions
+    // Events that wait for this look are let in.
+    if (!wasFresh) dispatcher.again()
   }
 
   async function start(): Promise<void> {
     await kafka.start()
-    await refreshPartitions()
-    refreshing ??= setInterval(() => {
-      refreshPartitions().catch((error: unknown) => {
-        logger.warn({ err: error }, 'the number of partitions could not be read again')
-      })
-    }, PARTITIONS_REFRESH_INTERVAL_MS).unref()
+    // Tells at once when there is no such topic, or nobody there.
+    await kafka.partitions(topic)
+    await follower.start()
   }
 
   /** The event of what the intake has read: one that it could become part of, or a new one. */
@@ -146,7 +152,7 @@ export function createProducer(options: ProducerOptions): Producer {
 
   /** Why nothing can be added; undefined when it can. */
   function closed(): CountersinkError | undefined {
-    if (stopping === undefined && intake.partitions > 0) return undefined
+    if (stopping === undefined && counts.partitions > 0) return undefined
     const state = stopping === undefined ? 'not started' : 'stopped'
     return new CountersinkError('CLOSED', `the producer is ${state}`)
   }
@@ -155,6 +161,7 @@ export function createProducer(options: ProducerOptions): Producer {
     const refusal = closed()
     if (refusal !== undefined) return Promise.reject(refusal)
     const reason = intake.read(input, now())
+    if (reason === NOT_ROUTED) return addHeld(input, signal)
     if (reason !== undefined) {
       counts.invalid++
       return Promise.reject(new InvalidEventError(reason))
@@ -162,6 +169,25 @@ export function createProducer(options: ProducerOptions): Producer {
     return signal === undefined
       ? eventFor(dispatcher.add).promise
       : addAbandonable(newPending(performance.now()), signal)
+  }
+
+  /** One that cannot be routed yet waits as a bulk call does, and all that come after it behind it. */
+  async function addHeld(input: EventInput, signal?: AbortSignal): Promise<Receipt> {
+    const call = new BulkCall([{ ...input }], port, performance.now() + deliveryTimeoutMs)
+    dispatcher.addCall(call)
+    const onAbort = (): void => dispatcher.abandon(call, signal?.reason)
+    if (signal?.aborted === true) onAbort()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const settled = await call.promise
+    signal?.removeEventListener('abort', onAbort)
+    const receipt = settled.receipt(0)
+    if (receipt !== undefined) return receipt
+    const [invalid] = settled.invalid
+    if (invalid !== undefined) throw new InvalidEventError(invalid.reason)
+    const [undelivered] = settled.undelivered
+    const { event = input, message = '', retryable = true } = undelivered ?? {}
+    const why = router.isFresh() ? message : NOT_FRESH
+    throw new NotDeliveredError(event, why, undefined, retryable)
   }
 
   /** What can be given up is never combined: others would be given up with it. */
@@ -187,7 +213,6 @@ export function createProducer(options: ProducerOptions): Producer {
   }
 
   async function stop(): Promise<{ undelivered: EventInput[] }> {
-    clearInterval(refreshing)
     const timedOut = Promise.withResolvers<void>()
     const timer = setTimeout(timedOut.resolve, settings.stopTimeoutMs)
     await Promise.race([dispatcher.flush(), timedOut.promise])
@@ -196,7 +221,7 @@ export function createProducer(options: ProducerOptions): Producer {
       'the producer was stopped before the event was acknowledged',
     )
     dispatcher.close()
-    await kafka.stop()
+    await Promise.all([kafka.stop(), follower.stop()])
     return { undelivered: given }
   }
 
@@ -222,7 +247,6 @@ export function createProducer(options: ProducerOptions): Producer {
       return {
         ...counts,
         ...sent,
-        partitions: intake.partitions,
         oldestBufferedMs: Math.max(0, ageMs),
       }
     },

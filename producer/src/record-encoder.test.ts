@@ -1,18 +1,18 @@
-import type { CountEvent, EventInput } from '@countersink/shared/event'
+import { type CountEvent, type EventInput, LIMITS } from '@countersink/shared/event'
 import { parsePacked } from '@countersink/shared/packed/packed-reader'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { EventIntake } from './event-intake.ts'
 import { PendingEvent } from './pending-event.ts'
 import { createRecordEncoder, type EncodedBatch, type EventFormat } from './record-encoder.ts'
+import { routerOf } from './router-samples.ts'
 import { SessionIds } from './session-ids.ts'
 
 const NOW = 1_700_000_000_000
 
 function encode(format: EventFormat, inputs: readonly EventInput[], bytesMax = 100_000) {
   const ids = new SessionIds(NOW)
-  const intake = new EventIntake(ids, undefined)
-  intake.partitions = 1
+  const intake = new EventIntake(ids, routerOf(1, LIMITS.atMsMax), undefined)
   const pendings = inputs.map((input) => {
     expect(intake.read(input, NOW)).toBeUndefined()
     return new PendingEvent(intake, 1, 0)

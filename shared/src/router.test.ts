@@ -93,7 +93,7 @@ test('I5: copies of an event meet, over any versions, clocks and refresh times: 
           const readAt = Math.max(...refreshes.filter((time) => time <= brokerMs))
           if (readAt === -Infinity) continue
           const onIts = (ms: number): Moment => ({ wallMs: ms + clock, monotonicMs: ms })
-          const router = new Router({ now: () => onIts(brokerMs) })
+          const router = new Router(() => onIts(brokerMs))
           router.update(tableAt(log, readAt), 6, onIts(readAt))
           const partition = router.partitionOf('c', key, id, at)
           if (partition < 0) continue
@@ -108,7 +108,7 @@ test('I5: copies of an event meet, over any versions, clocks and refresh times: 
 })
 
 function routerAt(table: RoutingTable, freshMs: number, nowMs: () => Moment): Router {
-  const router = new Router({ now: nowMs })
+  const router = new Router(nowMs)
   router.update(table, 6, { wallMs: freshMs, monotonicMs: freshMs })
   return router
 }

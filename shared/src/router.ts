@@ -3,13 +3,14 @@ import {
   partitionIn,
   ROUTING_TIMES,
   type RoutingTable,
+  type RoutingTimes,
   type RoutingVersion,
-  shardPartitions,
+  shardPartition,
   untoldVersion,
   versionAt,
   waysOf,
 } from './routing-table.ts'
-import { partitionOf, recordKey } from './routing.ts'
+import { recordHash } from './routing.ts'
 
 /** Nobody can say yet which version rules the event: it must wait until the table is fresh again. */
 export const ROUTE_STALE = -1
@@ -23,19 +24,12 @@ export function momentNow(): Moment {
   return { wallMs: Date.now(), monotonicMs: performance.now() }
 }
 
-export type RouterOptions = {
-  /** For those who want a shorter lease than the table grants. */
-  leaseMsMax?: number
-  now?: () => Moment
-}
-
 /**
  * Chooses partitions by a routing table, and knows what the table may not know: a version that was
  * told after the last look at the routing topic. Every version is told its notice ahead, so a table
  * no older than the lease knows all that rules the present; an older one only what ruled before.
  */
 export class Router {
-  readonly #leaseMsMax: number
   readonly #now: () => Moment
   #table: RoutingTable = emptyRoutingTable('')
   /** What rules while no version is told: the topic as it is. */
@@ -43,8 +37,7 @@ export class Router {
   #freshAt: Moment = { wallMs: -Infinity, monotonicMs: -Infinity }
   #turn = 0
 
-  constructor({ leaseMsMax = Infinity, now = momentNow }: RouterOptions = {}) {
-    this.#leaseMsMax = leaseMsMax
+  constructor(now: () => Moment = momentNow) {
     this.#now = now
   }
 
@@ -77,26 +70,25 @@ export class Router {
     const { wallMs, monotonicMs } = this.#freshAt
     // Both clocks: one stands still while the machine sleeps, the other may be set back.
     const ageMs = Math.max(now.monotonicMs - monotonicMs, now.wallMs - wallMs)
-    return ageMs <= this.#leaseMs()
+    return ageMs <= this.#times().leaseMs
   }
 
-  #leaseMs(): number {
-    const times = this.#table.versions.at(-1)?.times ?? ROUTING_TIMES
-    return Math.min(times.leaseMs, this.#leaseMsMax)
+  #times(): RoutingTimes {
+    return this.#table.versions.at(-1)?.times ?? ROUTING_TIMES
   }
 
   /**
    * The partition of an event that has its id; or ROUTE_STALE, or ROUTE_FUTURE. Every copy gets the
-   * same partition, from whatever router, as long as it repeats `at`.
+   * same partition, from whatever router, as long as it repeats `at`. `hash` is recordHash, for
+   * those who have it.
    */
-  partitionOf(counter: string, key: string, id: string, at: number): number {
+  partitionOf(counter: string, key: string, id: string, at: number, hash?: number): number {
     const version = this.versionAt(at)
     if (version === undefined || at >= this.#table.knownUntil) return ROUTE_STALE
-    const { aheadMs } = this.#table.versions.at(-1)?.times ?? ROUTING_TIMES
-    if (at > this.#now().wallMs + aheadMs) return ROUTE_FUTURE
+    if (at > this.#now().wallMs + this.#times().aheadMs) return ROUTE_FUTURE
     // What ruled before the last look is known for ever, whatever has been told since.
     if (at > this.#freshAt.wallMs && !this.isFresh()) return ROUTE_STALE
-    return partitionIn(version, counter, key, id)
+    return partitionIn(version, counter, key, id, hash)
   }
 
   /**
@@ -104,18 +96,17 @@ export class Router {
    * will do, in turn. Never stale, since no copy of it will be routed by a table; ROUTE_STALE only
    * while nothing at all is known of the topic.
    */
-  partitionForNew(counter: string, key: string, at: number): number {
+  partitionForNew(
+    counter: string,
+    key: string,
+    at: number,
+    hash: number = recordHash(counter, key),
+  ): number {
     const version = this.versionAt(at)
     if (version === undefined) return ROUTE_STALE
-    if (waysOf(version, counter, key) === 1) {
-      return partitionOf(recordKey(counter, key), version.partitions)
-    }
-    const shards = shardPartitions(version, counter, key)
-    return shards[this.#turn++ % shards.length]!
-  }
-
-  /** For whom to tell: how old the table is, and how old it may be. */
-  age(): { ageMs: number; leaseMs: number } {
-    return { ageMs: this.#now().monotonicMs - this.#freshAt.monotonicMs, leaseMs: this.#leaseMs() }
+    const { partitions } = version
+    const home = hash % partitions
+    const ways = waysOf(version, counter, key)
+    return ways === 1 ? home : shardPartition(home, this.#turn++ % ways, ways, partitions)
   }
 }

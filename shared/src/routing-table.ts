@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CONTRACT_LIMITS } from './contracts.ts'
 import { LIMITS } from './event.ts'
-import { murmur2, partitionOf, recordKey } from './routing.ts'
+import { murmur2, recordHash } from './routing.ts'
 import { parseSdkId, SDK_ID } from './sdk-id.ts'
 
 /** Bounds of a routing table. Units last. */
@@ -237,7 +237,7 @@ export function partitionOfLane(lane: number): number {
 /** All partitions of a key in one version: one, or one for each shard in their order. */
 export function shardPartitions(version: RoutingVersion, counter: string, key: string): number[] {
   const { partitions } = version
-  const home = partitionOf(recordKey(counter, key), partitions)
+  const home = recordHash(counter, key) % partitions
   const ways = waysOf(version, counter, key)
   return Array.from({ length: ways }, (_, i) => shardPartition(home, i, ways, partitions))
 }
@@ -260,12 +260,13 @@ export function partitionIn(
   counter: string,
   key: string,
   id: string,
+  hash: number = recordHash(counter, key),
 ): number {
   const made = id[SDK_ID.sessionChars] === '.' ? parseSdkId(id) : undefined
   if (made !== undefined && partitionOfLane(made.lane) < version.partitions) {
     return partitionOfLane(made.lane)
   }
-  const home = partitionOf(recordKey(counter, key), version.partitions)
+  const home = hash % version.partitions
   const ways = waysOf(version, counter, key)
   if (ways === 1) return home
   const bytes = Buffer.from(id)

@@ -3,6 +3,12 @@ export function recordKey(counter: string, key: string): Buffer {
   return Buffer.from(`${counter}/${key}`)
 }
 
+/** The hash of a record key by which all Kafka clients choose a partition; not negative. */
+export function recordHash(counter: string, key: string): number {
+  const bytes = recordKey(counter, key)
+  return murmur2(bytes, 0, bytes.length) & 0x7fffffff
+}
+
 /** The partition Java's default partitioner chooses for a record key, so that all clients agree. */
 export function partitionOf(key: Uint8Array, partitions: number): number {
   return (murmur2(key, 0, key.length) & 0x7fffffff) % partitions
