@@ -1,6 +1,5 @@
-import { Oracle, type OracleContract } from './oracle/oracle.ts'
+import { Oracle, type OracleContract, type OracleEvent } from './oracle/oracle.ts'
 import { type TestBed, waitFor } from './stack.ts'
-import type { WrittenEvent } from './log-writer.ts'
 import {
   byName,
   createStoredCounts,
@@ -9,12 +8,24 @@ import {
   type StoredCounts,
 } from './stored-counts.ts'
 
+/** What was written where; without an event the record there holds none that can be read. */
+export type Written = {
+  event: OracleEvent | undefined
+  partition: number
+  offset: number
+  /** Its place in the record, 0 if it is the only one. */
+  index?: number
+  appendTimeMs: number
+}
+
 /** What the product says of a topic beside what the oracle says of the same records. */
 export type Tally = StoredCounts & {
   /** Gives written events to the oracle, partition by partition in the order of their offsets. */
-  add(written: readonly WrittenEvent[]): void
+  add(written: readonly Written[]): void
   /** Waits until everything that was added is counted. */
   settled(timeoutMs?: number): Promise<void>
+  /** `partition:offset:index` -> outcome, of every event that is not applied. */
+  expectedOutcomes: ReadonlyMap<string, Outcome | undefined>
   expectedLedger(): LedgerCounts
   expectedTotals(): Record<string, string>
   expectedWindows(): Record<string, string>
@@ -35,6 +46,7 @@ export function createTally(bed: TestBed, contract: Omit<OracleContract, 'skewMs
   const stored = createStoredCounts(bed)
   const oracles = new Map<number, Oracle>()
   const ends = new Map<number, number>()
+  const outcomes = new Map<string, Outcome | undefined>()
 
   function sums(of: (oracle: Oracle) => ReadonlyMap<string, bigint>): Record<string, string> {
     const all = new Map<string, bigint>()
@@ -64,12 +76,15 @@ export function createTally(bed: TestBed, contract: Omit<OracleContract, 'skewMs
     ...stored,
     add(written) {
       const inOrder = written.toSorted((a, b) => a.offset - b.offset)
-      for (const { event, partition, offset, appendTimeMs } of inOrder) {
+      for (const { event, partition, offset, index = 0, appendTimeMs } of inOrder) {
         let oracle = oracles.get(partition)
         if (oracle === undefined) {
           oracles.set(partition, (oracle = new Oracle({ ...contract, skewMs: SKEW_MS })))
         }
-        oracle.apply(event, appendTimeMs)
+        if (event === undefined) oracle.invalid(appendTimeMs)
+        else oracle.apply(event, appendTimeMs)
+        const outcome = oracle.outcomes.at(-1)
+        if (outcome !== 'applied') outcomes.set(`${partition}:${offset}:${index}`, outcome)
         ends.set(partition, offset + 1)
       }
     },
@@ -82,6 +97,7 @@ export function createTally(bed: TestBed, contract: Omit<OracleContract, 'skewMs
         { what: 'everything to be counted', timeoutMs },
       )
     },
+    expectedOutcomes: outcomes,
     expectedLedger,
     expectedTotals,
     expectedWindows,
