@@ -17,8 +17,9 @@ const EVENTS_PER_FLUSH = 200
 export async function createFilePublisher(
   bed: Pick<TestBed, 'brokers' | 'topic'>,
   events: readonly OracleEvent[],
+  format: 'packed' | 'json',
 ): Promise<FilePublisher> {
-  const producer = createProducer({ brokers: bed.brokers.split(','), topic: bed.topic })
+  const producer = createProducer({ brokers: bed.brokers.split(','), topic: bed.topic, format })
   await producer.start()
   let acknowledged = 0
   return {

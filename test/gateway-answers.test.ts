@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib'
 import { parsePosition } from '@countersink/shared/position'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { createGatewayBed, type GatewayBed } from './gateway-bed.ts'
+import { readTopic } from './topic-events.ts'
 
 const AT = 1_700_000_000_000
 const CLOUD = {
@@ -28,6 +29,21 @@ test('one event: accepted with the position of its record', async () => {
   const [result] = body.results ?? []
   expect(result).toEqual({ id: 'one', status: 'accepted', position: body['position'] })
   expect(await bed.recordAt(body['position'])).toEqual(event)
+})
+
+test('a list goes to the topic packed, unless the gateway is told otherwise', async () => {
+  const packed = await createGatewayBed(inject('servers').brokers, { EVENT_FORMAT: 'packed' })
+  try {
+    const list = Array.from({ length: 50 }, (_, i) => {
+      return { id: `p${i}`, counter: 'views', key: `k${i % 7}`, delta: i, at: AT + i }
+    })
+    expect((await packed.post(list)).status).toBe(202)
+    const found = await readTopic(packed.kafka)
+    expect(new Set(found.map(({ encoding }) => encoding))).toEqual(new Set(['packed']))
+    expect(found.map(({ event }) => event).toSorted((a, b) => a.at - b.at)).toEqual(list)
+  } finally {
+    await packed.stop()
+  }
 })
 
 test('a list: each event is answered in its place, and the position covers all', async () => {

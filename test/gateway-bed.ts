@@ -35,6 +35,8 @@ export async function createGatewayBed(
     KAFKA_BROKERS: brokers,
     COUNTERSINK_TOPIC: kafka.topic,
     PORT: '0',
+    // So that a test reads what is in the topic as it stands there.
+    EVENT_FORMAT: 'json',
     ...env,
   })
   const gateway = createGateway(config, createLogger('gateway', 'fatal'))

@@ -2,10 +2,10 @@ import { createProducer, type Receipt } from '@countersink/producer'
 
 /*
  * Adds events without an end and reports on stdout, a line a batch of receipts; to be killed.
- * Arguments: broker, topic, the buffer's bound in events.
+ * Arguments: broker, topic, the buffer's bound in events, the format.
  */
 
-const [broker = '', topic = '', bufferEventsMax = '1'] = process.argv.slice(2)
+const [broker = '', topic = '', bufferEventsMax = '1', format] = process.argv.slice(2)
 const AT = 1_700_000_000_000
 const REPORT_EVERY = 100
 
@@ -13,6 +13,7 @@ const producer = createProducer({
   brokers: [broker],
   topic,
   bufferEventsMax: Number(bufferEventsMax),
+  format: format === 'json' ? 'json' : 'packed',
 })
 await producer.start()
 

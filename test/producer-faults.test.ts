@@ -6,13 +6,19 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { processEnvironment } from '@countersink/local/config'
 import { type OwnKafka, startKafka } from '@countersink/local/own-servers'
-import { createProducer, NotDeliveredError, type Producer } from '@countersink/producer'
+import {
+  createProducer,
+  NotDeliveredError,
+  type Producer,
+  type Receipt,
+} from '@countersink/producer'
 import type { EventInput } from '@countersink/shared/event'
 import { createLogger } from '@countersink/shared/log'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createKafkaBed, type KafkaBed, type SeenRecord } from './kafka-bed.ts'
+import { createKafkaBed, type KafkaBed } from './kafka-bed.ts'
 import { waitFor } from './stack.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
+import { readTopic } from './topic-events.ts'
 
 const AT = 1_700_000_000_000
 const logger = createLogger('test', 'fatal')
@@ -61,30 +67,16 @@ function makeEvents(count: number): EventInput[] {
   })
 }
 
-/** Everything in the topic up to its end. */
-async function readAll(): Promise<(SeenRecord & { event: EventInput })[]> {
-  const ends = await bed.admin.endOffsets(bed.topic)
-  const consumer = bed.consumer()
-  await consumer.start()
-  const isRead = () =>
-    [...ends].every(([p, end]) => (consumer.next.get(p) ?? 0) >= end || end === 0)
-  await waitFor(isRead, { what: 'all records' })
-  await consumer.stop()
-  return consumer.records.map((record) => {
-    return { ...record, event: JSON.parse(record.value ?? 'null') as EventInput }
-  })
-}
-
-type Place = { id: string; at: number; partition: number; offset: number }
+type Place = Pick<Receipt, 'id' | 'at' | 'partition' | 'offset' | 'index'>
 
 /** The receipts that point at anything but their event; an event must have one `at` everywhere. */
 async function misplaced(receipts: readonly Place[]): Promise<Place[]> {
-  const records = await readAll()
-  const places = new Map(records.map((record) => [`${record.partition}/${record.offset}`, record]))
-  const times = new Map(records.map(({ event }) => [event.id, event.at]))
-  expect(records.filter(({ event }) => event.at !== times.get(event.id))).toEqual([])
-  return receipts.filter(({ id, at, partition, offset }) => {
-    const event = places.get(`${partition}/${offset}`)?.event
+  const found = await readTopic(bed)
+  const places = new Map(found.map((one) => [`${one.partition}/${one.offset}/${one.index}`, one]))
+  const times = new Map(found.map(({ event }) => [event.id, event.at]))
+  expect(found.filter(({ event }) => event.at !== times.get(event.id))).toEqual([])
+  return receipts.filter(({ id, at, partition, offset, index }) => {
+    const event = places.get(`${partition}/${offset}/${index}`)?.event
     return event?.id !== id || event.at !== at
   })
 }
@@ -155,30 +147,34 @@ test('stop() without a broker is bounded, and says what was not delivered', asyn
   await kafka.start()
 }, 120_000)
 
-test('F25: killed with a full buffer, all that was acknowledged is in the log', async () => {
-  const bound = 500
-  const entry = join(import.meta.dirname, 'producer-child.ts')
-  const child = spawn(process.execPath, [entry, bed.brokers, bed.topic, String(bound)])
-  const lines = createInterface(child.stdout)
-  const acknowledged: { id: string; at: number; partition: number; offset: number }[] = []
-  let added = 0
-  lines.on('line', (line) => {
-    const report = JSON.parse(line) as { added: number; receipts: typeof acknowledged }
-    added = report.added
-    acknowledged.push(...report.receipts)
-  })
-  const ended = Promise.all([once(child, 'exit'), once(lines, 'close')])
-  await waitFor(() => acknowledged.length > 2_000, { what: 'receipts' })
-  child.kill('SIGKILL')
-  await ended
-  expect(await misplaced(acknowledged)).toEqual([])
-  const ids = new Set((await readAll()).map(({ event }) => event.id))
-  expect(added - ids.size).toBeLessThanOrEqual(bound)
-  const producer = await startProducer()
-  const again = Array.from({ length: added }, (_, i) => {
-    return { id: `e${i}`, counter: 'views', key: `k${i % 31}`, at: AT + i }
-  })
-  await Promise.all(again.map((event) => producer.add(event)))
-  const all = new Set((await readAll()).map(({ event }) => event.id))
-  expect(all).toEqual(new Set([...ids, ...again.map(({ id }) => id)]))
-}, 120_000)
+test.each(['packed', 'json'])(
+  'F25: killed with a full buffer, all that was acknowledged is in the log: %s',
+  async (format) => {
+    const bound = 500
+    const entry = join(import.meta.dirname, 'producer-child.ts')
+    const child = spawn(process.execPath, [entry, bed.brokers, bed.topic, String(bound), format])
+    const lines = createInterface(child.stdout)
+    const acknowledged: Place[] = []
+    let added = 0
+    lines.on('line', (line) => {
+      const report = JSON.parse(line) as { added: number; receipts: typeof acknowledged }
+      added = report.added
+      acknowledged.push(...report.receipts)
+    })
+    const ended = Promise.all([once(child, 'exit'), once(lines, 'close')])
+    await waitFor(() => acknowledged.length > 2_000, { what: 'receipts' })
+    child.kill('SIGKILL')
+    await ended
+    expect(await misplaced(acknowledged)).toEqual([])
+    const ids = new Set((await readTopic(bed)).map(({ event }) => event.id))
+    expect(added - ids.size).toBeLessThanOrEqual(bound)
+    const producer = await startProducer()
+    const again = Array.from({ length: added }, (_, i) => {
+      return { id: `e${i}`, counter: 'views', key: `k${i % 31}`, at: AT + i }
+    })
+    await Promise.all(again.map((event) => producer.add(event)))
+    const all = new Set((await readTopic(bed)).map(({ event }) => event.id))
+    expect(all).toEqual(new Set([...ids, ...again.map(({ id }) => id)]))
+  },
+  120_000,
+)

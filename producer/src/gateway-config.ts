@@ -10,6 +10,7 @@ const schema = z.object({
   LOG_LEVEL: sharedSettings.LOG_LEVEL,
   DELIVERY_TIMEOUT_MS: integer(100, 600_000, 15_000),
   LINGER_MS: integer(0, 1_000, 5),
+  EVENT_FORMAT: z.enum(['packed', 'json']).default('packed'),
   EVENTS_PER_REQUEST_MAX: integer(1, 100_000, 10_000),
   BODY_BYTES_MAX: integer(1024, 64 * 1024 * 1024, 8 * 1024 * 1024),
   BODY_BYTES_IN_FLIGHT_MAX: integer(1024, 4 * 1024 * 1024 * 1024, 64 * 1024 * 1024),

@@ -37,6 +37,7 @@ export function createGateway(config: GatewayConfig, logger: Logger): Gateway {
     brokers,
     topic,
     clientId: 'countersink-gateway',
+    format: config.EVENT_FORMAT,
     lingerMs: config.LINGER_MS,
     deliveryTimeoutMs: config.DELIVERY_TIMEOUT_MS,
     logger,

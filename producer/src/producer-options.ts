@@ -44,7 +44,7 @@ export type ProducerOptions = {
 
 export const PRODUCER_DEFAULTS = {
   clientId: 'countersink-producer',
-  format: 'json' as const,
+  format: 'packed' as const,
   combine: false,
   lingerMs: 5,
   // Larger buffers are no faster: what lives longer only costs the garbage collector more. Bulk
