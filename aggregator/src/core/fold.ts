@@ -23,7 +23,7 @@ export function fold(state: PartitionState, columns: Columns): void {
   const list = counters.list
   const windows = new WindowFinder(state)
   state.sampler.take(columns)
-  hashed.warm(columns.ids, columns.count)
+  hashed.warm(columns.ids, columns.lane, columns.count)
   for (let row = 0; row < columns.count; row++) {
     if (columns.reason[row] !== 0) {
       reject(state, columns, row, INVALID)

@@ -86,15 +86,17 @@ export class IdMemory {
   }
 
   /**
-   * Touches the index where the next `count` ids of `words` will be looked for. These loads do not
-   * wait for one another, so the cache misses of a batch overlap, and the look-ups that follow find
-   * their lines there. Gives a number that only keeps the loads from being optimised away.
+   * Touches the index where the next `count` ids of `words` will be looked for, but for those that
+   * have a lane and are not looked for here. These loads do not wait for one another, so the cache
+   * misses of a batch overlap, and the look-ups that follow find their lines there. Gives a number
+   * that only keeps the loads from being optimised away.
    */
-  warm(words: Int32Array, count: number): number {
+  warm(words: Int32Array, lanes: Int32Array, count: number): number {
     const index = this.#index
     const capacity = index.length
     let seen = 0
     for (let row = 0; row < count; row++) {
+      if (lanes[row]! >= 0) continue
       seen ^= index[placeOf(words[ID_WORDS * row]!, capacity)]!
     }
     return seen
