@@ -9,7 +9,7 @@ import { routerOf } from './router-samples.ts'
 import { SessionIds } from './session-ids.ts'
 
 const NOW = 1_700_000_000_000
-const AGE_MS = 100
+const EARLIER_MS = 100
 
 const YAML = `
 counters:
@@ -20,17 +20,17 @@ counters:
 function createBed(yaml?: string) {
   const contracts = yaml === undefined ? undefined : parseContracts(yaml)
   const intake = new EventIntake(new SessionIds(NOW, contracts), routerOf(4, NOW), contracts)
-  const combiner = createCombiner(AGE_MS)
+  const combiner = createCombiner(EARLIER_MS)
   const sent: PendingEvent[] = []
   return {
     sent,
     combiner,
-    add: (input: EventInput, nowMs = 0): PendingEvent => {
+    add: (input: EventInput, deadlineMs = 0): PendingEvent => {
       expect(intake.read(input, NOW)).toBeUndefined()
-      const joined = combiner.join(intake, nowMs)
+      const joined = combiner.join(intake, deadlineMs)
       if (joined !== undefined) return joined
-      const pending = new PendingEvent(intake, 1, Number.POSITIVE_INFINITY)
-      combiner.offer(pending, nowMs)
+      const pending = new PendingEvent(intake, 1, deadlineMs)
+      combiner.offer(pending)
       sent.push(pending)
       return pending
     },
@@ -91,8 +91,8 @@ test('nothing joins an event that has left, or that is old', () => {
   expect(second).not.toBe(first)
   // It says so twice: when it leaves and when it comes back.
   combiner.leave(first)
-  expect(add(event, AGE_MS)).toBe(second)
-  expect(add(event, AGE_MS + 1)).not.toBe(second)
+  expect(add(event, EARLIER_MS)).toBe(second)
+  expect(add(event, EARLIER_MS + 1)).not.toBe(second)
 })
 
 const calls = fc.array(

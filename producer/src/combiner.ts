@@ -9,26 +9,28 @@ const DELTA_MAX_DEFAULT = 1000
 /** Puts calls for one series and second together while their event has not left. */
 export type Combiner = {
   /** The event that the call's has become part of; undefined when it has to be one of its own. */
-  join: (intake: EventIntake, nowMs: number) => PendingEvent | undefined
+  join: (intake: EventIntake, deadlineMs: number) => PendingEvent | undefined
   /** Others may join it from now on. */
-  offer: (pending: PendingEvent, nowMs: number) => void
+  offer: (pending: PendingEvent) => void
   /** It does not change any more. */
   leave: (pending: PendingEvent) => void
 }
 
 /**
  * Deltas of one sign only: views and their corrections stay apart, and no sum comes out as 0 where
- * something happened. `ageMsMax` bounds how much earlier than its own a call's deadline may be.
+ * something happened. `earlierMsMax` bounds how much earlier than its own a call's deadline may be.
+ * Of each series the last event alone can be joined: one look by a text that is there already.
  */
-export function createCombiner(ageMsMax: number): Combiner {
-  const open = new Map<string, { pending: PendingEvent; untilMs: number }>()
+export function createCombiner(earlierMsMax: number): Combiner {
+  /** By the serial of their lane, then by key and dims. */
+  const open: Map<string, PendingEvent>[] = []
 
   return {
-    join(intake, nowMs) {
+    join(intake, deadlineMs) {
       if (!mayCombine(intake)) return undefined
-      const found = open.get(keyOf(intake))
-      if (found === undefined || found.untilMs < nowMs) return undefined
-      const { pending } = found
+      const pending = open[intake.lane.serial]?.get(nameOf(intake))
+      if (pending === undefined || !fit(pending, intake)) return undefined
+      if (pending.deadlineMs < deadlineMs - earlierMsMax) return undefined
       const delta = pending.delta + intake.delta
       const deltaMax = intake.lane.counter.contract?.deltaMax ?? DELTA_MAX_DEFAULT
       if (Math.abs(delta) > Math.min(deltaMax, Number.MAX_SAFE_INTEGER)) return undefined
@@ -36,15 +38,20 @@ export function createCombiner(ageMsMax: number): Combiner {
       pending.at = Math.min(pending.at, intake.at)
       return pending
     },
-    offer(pending, nowMs) {
+    offer(pending) {
       if (!mayCombine(pending)) return
-      pending.combineKey = keyOf(pending)
-      open.set(pending.combineKey, { pending, untilMs: nowMs + ageMsMax })
+      pending.canBeJoined = true
+      const { serial } = pending.lane
+      const ofLane = open[serial] ?? new Map<string, PendingEvent>()
+      open[serial] = ofLane
+      ofLane.set(nameOf(pending), pending)
     },
     leave(pending) {
-      const { combineKey } = pending
-      if (combineKey === undefined || open.get(combineKey)?.pending !== pending) return
-      open.delete(combineKey)
+      if (!pending.canBeJoined) return
+      pending.canBeJoined = false
+      const ofLane = open[pending.lane.serial]
+      const name = nameOf(pending)
+      if (ofLane?.get(name) === pending) ofLane.delete(name)
     },
   }
 }
@@ -56,11 +63,15 @@ function mayCombine({ id, lane }: Combinable): boolean {
   return id === undefined && lane.counter.contract?.combine !== false
 }
 
-/** Equal for what may become one event, and for nothing else. */
-function keyOf({ lane, at, delta, key, dims }: Combinable): string {
-  const second = Math.floor(at / SECOND_MS)
-  const start = `${lane.serial}${delta < 0 ? '-' : '+'}${second}`
-  return dims === undefined
-    ? `${start} ${key}`
-    : `${start};${JSON.stringify([...dims].flat())}${key}`
+function fit(a: Combinable, b: Combinable): boolean {
+  return a.delta < 0 === b.delta < 0 && secondOf(a) === secondOf(b)
+}
+
+function secondOf({ at }: Combinable): number {
+  return Math.floor(at / SECOND_MS)
+}
+
+/** Equal for one series of a lane, and for nothing else: no key has U+0000. */
+function nameOf({ key, dims }: Combinable): string {
+  return dims === undefined ? key : `\0${JSON.stringify([...dims].flat())}${key}`
 }

@@ -29,8 +29,8 @@ export class PendingEvent {
   /** In its batch: the number of its record, and its place there. */
   recordNumber = 0
   index = 0
-  /** What other calls find it by, to be combined with it; undefined when they cannot. */
-  combineKey: string | undefined = undefined
+  /** Other calls may be combined with it. */
+  canBeJoined = false
   readonly promise: Promise<Receipt>
   readonly #resolve: (receipt: Receipt) => void
   readonly #reject: (error: Error) => void

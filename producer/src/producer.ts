@@ -70,8 +70,8 @@ const NOT_FRESH =
 /** Beside its key and id: the record's own fields and our bookkeeping. */
 const EVENT_OVERHEAD_BYTES = 64
 /** So much of its delivery time, at most a second of it, an event may lose by being combined. */
-const COMBINE_AGE_PART = 0.1
-const COMBINE_AGE_MS_MAX = 1000
+const COMBINE_EARLIER_PART = 0.1
+const COMBINE_EARLIER_MS_MAX = 1000
 
 /** A client that appends count events to the topic. One per process is enough: share it. */
 export function createProducer(options: ProducerOptions): Producer {
@@ -83,7 +83,7 @@ export function createProducer(options: ProducerOptions): Producer {
   const router = new Router()
   const intake = new EventIntake(ids, router, options.contracts)
   const combiner = settings.combine
-    ? createCombiner(Math.min(deliveryTimeoutMs * COMBINE_AGE_PART, COMBINE_AGE_MS_MAX))
+    ? createCombiner(Math.min(deliveryTimeoutMs * COMBINE_EARLIER_PART, COMBINE_EARLIER_MS_MAX))
     : undefined
   const kafka = createKafkaProducer({ ...settings, logger })
   const dispatcher = createDispatcher({
@@ -133,21 +133,21 @@ export function createProducer(options: ProducerOptions): Producer {
   /** The event of what the intake has read: one that it could become part of, or a new one. */
   function eventFor(enter: (pending: PendingEvent) => void): PendingEvent {
     counts.added++
-    const nowMs = performance.now()
-    const joined = combiner?.join(intake, nowMs)
+    const deadlineMs = performance.now() + deliveryTimeoutMs
+    const joined = combiner?.join(intake, deadlineMs)
     if (joined !== undefined) {
       counts.combined++
       return joined
     }
-    const pending = newPending(nowMs)
-    combiner?.offer(pending, nowMs)
+    const pending = newPending(deadlineMs)
+    combiner?.offer(pending)
     enter(pending)
     return pending
   }
 
-  function newPending(nowMs: number): PendingEvent {
+  function newPending(deadlineMs: number): PendingEvent {
     const bytes = EVENT_OVERHEAD_BYTES + intake.keyBytes + Buffer.byteLength(intake.id ?? '')
-    return new PendingEvent(intake, bytes, nowMs + deliveryTimeoutMs)
+    return new PendingEvent(intake, bytes, deadlineMs)
   }
 
   /** Why nothing can be added; undefined when it can. */
@@ -168,7 +168,7 @@ export function createProducer(options: ProducerOptions): Producer {
     }
     return signal === undefined
       ? eventFor(dispatcher.add).promise
-      : addAbandonable(newPending(performance.now()), signal)
+      : addAbandonable(newPending(performance.now() + deliveryTimeoutMs), signal)
   }
 
   /** One that cannot be routed yet waits as a bulk call does, and all that come after it behind it. */
