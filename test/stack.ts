@@ -9,6 +9,7 @@ import { freePort, LOOPBACK } from '@countersink/local/ports'
 import { serviceSpec, type ServiceKind } from '@countersink/local/service-specs'
 import { ensureTopic, withAdmin } from '@countersink/local/topic'
 import { messageOf } from '@countersink/shared/errors'
+import { routingTopicOf } from '@countersink/shared/kafka/routing-topic'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { databaseUrl, TEMPLATE_DATABASE, type Servers } from './servers.ts'
@@ -113,7 +114,11 @@ export async function createTestBed(options: TestBedOptions = {}): Promise<TestB
       // Servers of the test's own go with all they hold, and may be dead by now.
       if (!options.servers) {
         await dropDatabase(servers.adminUrl, name)
-        await withAdmin(brokers, (admin) => admin.deleteTopic(topic))
+        await withAdmin(brokers, async (admin) => {
+          await admin.deleteTopic(topic)
+          const routing = routingTopicOf(topic)
+          if (await admin.topicExists(routing)) await admin.deleteTopic(routing)
+        })
       }
       await rm(dir, { recursive: true, force: true })
     },

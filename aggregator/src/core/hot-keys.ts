@@ -11,8 +11,8 @@ export type HotKey = { counter: number; slot: number; share: number; perSecond: 
 
 /** So many windows in a row: what is hot for a moment is over before a change could take effect. */
 const WINDOWS_MIN = 3
-/** Fewer looks than this say nothing about shares. */
-const SAMPLES_MIN = 100
+/** Fewer looks than this say little about shares, even three times in a row. */
+const SAMPLES_MIN = 30
 
 /** Watches one partition window by window, and says which keys have been hot for long enough. */
 export class HotKeys {
