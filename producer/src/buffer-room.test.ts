@@ -67,7 +67,7 @@ test('free() resolves when an event would be let in, also at close', async () =>
   await closing
 })
 
-test('under any use the bounds hold, the order is kept, and nothing is lost', () => {
+test('I12: under any use the bounds hold, the order is kept, and nothing is lost', () => {
   const sizes = fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 60 })
   const releases = fc.array(fc.nat(), { maxLength: 60 })
   fc.assert(

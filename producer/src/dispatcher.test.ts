@@ -201,3 +201,19 @@ test('what a list could not be taken over of, and what was not sent in time, com
   expect(bed.dispatcher.stats()).toMatchObject({ bufferedEvents: 0, undelivered: 20 })
   bed.dispatcher.close()
 })
+
+test('I12: a list far larger than the buffer never has more in it than its bound', async () => {
+  const bed = createBed([], { bufferEventsMax: 50, batchBytesMax: 300 })
+  const list = Array.from({ length: 5_000 }, (_, i) => ({ counter: 'a', key: `k${i}` }))
+  let most = 0
+  const looking = setInterval(() => {
+    most = Math.max(most, bed.dispatcher.stats().bufferedEvents)
+  }, 0)
+  const adding = bed.addMany(list)
+  most = Math.max(most, bed.dispatcher.stats().bufferedEvents)
+  expect(bed.dispatcher.stats()).toMatchObject({ bufferedEvents: 50, waitingEvents: 1 })
+  expect((await adding).delivered).toBe(5_000)
+  clearInterval(looking)
+  expect(most).toBe(50)
+  bed.dispatcher.close()
+})
