@@ -11,7 +11,7 @@ import { aggregatorName, LOOPBACK, portLayout } from './ports.ts'
 import type { Report } from './report.ts'
 import { serviceSpec, type ServiceKind } from './service-specs.ts'
 import { createSupervisor } from './supervisor.ts'
-import { ensureTopic } from './topic.ts'
+import { ensureRouting, ensureTopic } from './topic.ts'
 
 export type Stack = {
   /** Starts everything and resolves with what `local.env` holds when all of it is ready. */
@@ -81,6 +81,7 @@ export function createStack(config: StackConfig, paths: DataPaths, report: Repor
   async function makeTopic(brokers: string): Promise<void> {
     try {
       const isNew = await ensureTopic(brokers.split(','), config.topic, config.partitions)
+      await ensureRouting(brokers.split(','), config.topic)
       if (isNew) report.line(`  ${config.topic} made, with ${config.partitions} partitions`)
     } catch (error) {
       if (!config.kafkaBrokers) throw error

@@ -1,4 +1,5 @@
 import { createKafkaAdmin, type KafkaAdmin } from '@countersink/shared/kafka/admin'
+import { ensureRoutingTopic } from '@countersink/shared/kafka/routing-topic'
 import { createLogger } from '@countersink/shared/log'
 
 /** 1 MiB of compressed records in a batch: Kafka's default, stated because clients count on it. */
@@ -31,6 +32,11 @@ export async function ensureTopic(
   return withAdmin(brokers, (admin) =>
     admin.createTopic({ topic, partitions, config: TOPIC_CONFIG }),
   )
+}
+
+/** Makes the topic of the routing versions, as an aggregator would that does not find it. */
+export async function ensureRouting(brokers: readonly string[], topic: string): Promise<void> {
+  await withAdmin(brokers, (admin) => ensureRoutingTopic(admin, topic))
 }
 
 /** One question or change through a short-lived connection. */
