@@ -110,10 +110,7 @@ export class BatchFold {
     const { offset, records, valueStart, valueEnd } = this.#cursor
     const columns = this.#columns
     this.#foldColumns(state)
-    const reason =
-      valueStart < 0
-        ? 'null-value'
-        : this.#packed.open(state, { offset, records, valueStart, valueEnd })
+    const reason = valueStart < 0 ? 'null-value' : this.#packed.open(state, this.#cursor)
     if (reason !== undefined) {
       this.#beginRow()
       state.interner.appendInvalid(reason, columns)

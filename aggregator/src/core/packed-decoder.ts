@@ -5,10 +5,10 @@ import type { InvalidReason } from '@countersink/shared/reasons'
 import { SdkIdReader } from '@countersink/shared/sdk-id'
 import { BreakdownCache } from './breakdown-cache.ts'
 import { type Columns, COLUMNS_CAPACITY } from './columns.ts'
-import type { CounterState } from './counter-states.ts'
 import { createFields } from './fields.ts'
 import { viewOf } from './keyed-hash.ts'
 import { PackedRecord } from './packed-record.ts'
+import { PackedSeries } from './packed-series.ts'
 import type { PartitionState } from './partition-state.ts'
 import { HERE } from './placement.ts'
 import { LANE_IN_FIELDS } from './series-interner.ts'
@@ -36,17 +36,15 @@ export class PackedDecoder {
   readonly #fields = createFields()
   readonly #breakdowns = new BreakdownCache()
   #state: PartitionState | undefined
-  #place: PackedPlace = { offset: 0, records: Buffer.alloc(0), valueStart: 0, valueEnd: 0 }
-  #view = viewOf(this.#place.records)
+  #offset = 0
+  #valueStart = 0
+  #valueEnd = 0
+  #records: Buffer = Buffer.alloc(0)
+  /** Over the same bytes. */
+  #view = viewOf(this.#records)
   /** Later times are `future`, or no times at all. */
   #atMax = 0
-  /** Of each series of the record: -1 until an event of it was valid, and what was found then. */
-  readonly #slot = new Int32Array(eventsMax)
-  readonly #ordinal = new Int32Array(eventsMax)
-  readonly #placed = new Uint8Array(eventsMax)
-  readonly #hasBreakdowns = new Uint8Array(eventsMax)
-  readonly #deltaMin = new Float64Array(eventsMax)
-  readonly #deltaMax = new Float64Array(eventsMax)
+  readonly #series = new PackedSeries()
   /** Of each set of dims, for digests: its sum, once it is known. */
   readonly #dimsSum = new Int32Array(eventsMax)
   readonly #knowsSum = new Uint8Array(eventsMax)
@@ -63,66 +61,22 @@ export class PackedDecoder {
     const { record } = this
     const reason = record.read(place.records, place.valueStart, place.valueEnd)
     if (reason !== undefined) return reason
-    if (place.records !== this.#place.records) this.#view = viewOf(place.records)
-    this.#place = place
+    if (place.records !== this.#records) {
+      this.#records = place.records
+      this.#view = viewOf(place.records)
+    }
+    this.#offset = place.offset
+    this.#valueStart = place.valueStart
+    this.#valueEnd = place.valueEnd
     this.#state = state
     this.#atMax = Math.min(LIMITS.atMsMax, state.appendMax + CONTRACT_LIMITS.skewMs)
-    this.#findSeries(state)
+    this.#series.find(record, this.#view, state)
     this.#knowsSum.fill(0, 0, record.dimsets)
     this.#breakdowns.clear()
     this.#next = 0
     this.#block = 0
     this.#lane = -1
     return undefined
-  }
-
-  /** Looks up the record's series: those that have slots already need not be met by an event first. */
-  #findSeries(state: PartitionState): void {
-    const { bytes, series, seriesCounter, counterStart, counterEnd } = this.record
-    this.#slot.fill(-1, 0, series)
-    for (let from = 0, to = 0; from < series; from = to) {
-      const counter = seriesCounter[from]!
-      for (to = from + 1; to < series && seriesCounter[to] === counter; to++);
-      const [start, end] = [counterStart[counter]!, counterEnd[counter]!]
-      const ordinal = state.counters.find(bytes, this.#view, start, end)
-      if (ordinal >= 0) this.#findSeriesOf(state, ordinal, from, to)
-    }
-  }
-
-  #findSeriesOf(
-    { counters, placement }: PartitionState,
-    ordinal: number,
-    from: number,
-    to: number,
-  ): void {
-    const { bytes, keyStart, keyEnd, keyIsBad } = this.record
-    const counter = counters.list[ordinal]!
-    const { contract, dictionary } = counter
-    const slots = this.#slot
-    dictionary.findMany(bytes, this.#view, keyStart, keyEnd, from, to, slots)
-    for (let series = from; series < to; series++) {
-      if (slots[series]! < 0) continue
-      const placed = placement.kindOf(counter, slots[series]!)
-      const isEachAsked = placed !== HERE && contract.rejectMisrouted
-      if (keyIsBad[series] === 1 || isEachAsked) slots[series] = -1
-      else this.#keepSeries(series, counter, ordinal, slots[series]!, placed)
-    }
-  }
-
-  /** What serves all further events of a series of the record. */
-  #keepSeries(
-    series: number,
-    { contract, breakdowns }: CounterState,
-    ordinal: number,
-    slot: number,
-    placed: number,
-  ): void {
-    this.#slot[series] = slot
-    this.#ordinal[series] = ordinal
-    this.#placed[series] = placed
-    this.#hasBreakdowns[series] = breakdowns.length > 0 ? 1 : 0
-    this.#deltaMax[series] = contract.deltaMax
-    this.#deltaMin[series] = contract.positiveOnly ? 0 : -contract.deltaMax
   }
 
   /** Appends as many further events as the columns have room for; true while there are more. */
@@ -147,12 +101,11 @@ export class PackedDecoder {
   }
 
   #fillPlaces(columns: Columns, begin: number, end: number): void {
-    const { offset, valueStart, valueEnd } = this.#place
     const from = columns.count
     const to = from + end - begin
-    columns.offset.fill(offset, from, to)
-    columns.valueStart.fill(valueStart, from, to)
-    columns.valueEnd.fill(valueEnd, from, to)
+    columns.offset.fill(this.#offset, from, to)
+    columns.valueStart.fill(this.#valueStart, from, to)
+    columns.valueEnd.fill(this.#valueEnd, from, to)
     for (let row = from; row < to; row++) columns.index[row] = begin + row - from
   }
 
@@ -160,11 +113,7 @@ export class PackedDecoder {
   #appendRange(columns: Columns, from: number, to: number): void {
     const { seriesOf, dimsOf, dimsets, at, delta, ids } = this.record
     const hasDims = dimsets > 0
-    const slots = this.#slot
-    const deltaMin = this.#deltaMin
-    const deltaMax = this.#deltaMax
-    const ordinals = this.#ordinal
-    const placed = this.#placed
+    const { slot: slots, ordinal: ordinals, placed, deltaMin, deltaMax } = this.#series
     const atMax = this.#atMax
     const block = this.#block
     const blockBegin = block === 0 ? 0 : ids.blockEnd[block - 1]!
@@ -231,13 +180,13 @@ export class PackedDecoder {
     }
     const row = columns.count++
     columns.reason[row] = 0
-    columns.counter[row] = this.#ordinal[series]!
-    columns.slot[row] = this.#slot[series]!
+    columns.counter[row] = this.#series.ordinal[series]!
+    columns.slot[row] = this.#series.slot[series]!
     columns.at[row] = record.at[event]!
     columns.delta[row] = record.delta[event]!
-    columns.misrouted[row] = this.#placed[series]!
+    columns.misrouted[row] = this.#series.placed[series]!
     columns.breakdownEnd[row] = columns.breakdownCount
-    if (this.#isEachAsked) this.#slot[series] = -1
+    if (this.#isEachAsked) this.#series.slot[series] = -1
     this.#isEachAsked = false
     return true
   }
@@ -246,11 +195,11 @@ export class PackedDecoder {
     const at = this.record.at[event]!
     const delta = this.record.delta[event]!
     return (
-      this.#slot[series]! >= 0 &&
+      this.#series.slot[series]! >= 0 &&
       at >= 0 &&
       at <= this.#atMax &&
-      delta >= this.#deltaMin[series]! &&
-      delta <= this.#deltaMax[series]!
+      delta >= this.#series.deltaMin[series]! &&
+      delta <= this.#series.deltaMax[series]!
     )
   }
 
@@ -258,7 +207,9 @@ export class PackedDecoder {
   #addKnown(columns: Columns, series: number, dimset: number): boolean {
     if (dimset < 0) return true
     if (this.record.dimsetIsBad[dimset] === 1) return false
-    return this.#hasBreakdowns[series] === 0 || this.#breakdowns.copy(series, dimset, columns)
+    return (
+      this.#series.hasBreakdowns[series] === 0 || this.#breakdowns.copy(series, dimset, columns)
+    )
   }
 
   /**
@@ -286,7 +237,7 @@ export class PackedDecoder {
     if (reason !== undefined) return reason
     const { ordinal, slot, placed } = interner.series
     const counter = counters.list[ordinal]!
-    this.#keepSeries(series, counter, ordinal, slot, placed)
+    this.#series.keep(series, counter, ordinal, slot, placed)
     this.#isEachAsked = counter.contract.rejectMisrouted && placement.kindOf(counter, slot) !== HERE
     if (dimset >= 0 && counter.breakdowns.length > 0) {
       this.#breakdowns.keep(series, dimset, columns, from)
