@@ -118,7 +118,7 @@ test('I5: who cannot read the routing for longer than its lease holds events wit
   await producer.start()
   const add = (id: string) => producer.add({ id, counter: 'views', key: 'k', at: Date.now() })
   await add('first')
-  await servers.kafka.pause()
+  servers.kafka.pause()
   let held: Promise<unknown> | undefined
   await waitFor(
     () => {
@@ -129,7 +129,7 @@ test('I5: who cannot read the routing for longer than its lease holds events wit
     },
     { what: 'the lease to be over' },
   )
-  await servers.kafka.resume()
+  servers.kafka.resume()
   await held
   expect(producer.stats()).toMatchObject({ waitingEvents: 0, undelivered: 0, invalid: 0 })
   await producer.stop()
