@@ -64,6 +64,8 @@ export class BulkCall {
   place: Place = 'waiting'
   mark: FlushMark | undefined = undefined
   readonly parts: BulkPart[] = []
+  /** Sent as events of their own, and nobody else's: what can be given up. */
+  readonly ownEvents = new Set<PendingEvent>()
   readonly #list: readonly EventInput[]
   readonly #port: BulkPort
   readonly #resolve: (receipt: BulkReceipt) => void
@@ -194,20 +196,24 @@ export class BulkCall {
       if (!this.#read(this.#list[this.#next]!, nowMs)) continue
       if (this.#isHeld) break
       const index = this.#next
+      const pending = addSingle()
       this.#open++
-      addSingle().promise.then(
-        (receipt) => this.#acceptedSingle(index, receipt),
-        (error: unknown) => this.#rejectedSingle(index, error),
+      if (!pending.canBeJoined) this.ownEvents.add(pending)
+      pending.promise.then(
+        (receipt) => this.#acceptedSingle(index, pending, receipt),
+        (error: unknown) => this.#rejectedSingle(index, pending, error),
       )
     }
   }
 
-  #acceptedSingle(index: number, receipt: Receipt): void {
+  #acceptedSingle(index: number, pending: PendingEvent, receipt: Receipt): void {
+    this.ownEvents.delete(pending)
     this.#singles.set(index, receipt)
     this.#advance(receipt.partition, receipt.offset, 1)
   }
 
-  #rejectedSingle(index: number, error: unknown): void {
+  #rejectedSingle(index: number, pending: PendingEvent, error: unknown): void {
+    this.ownEvents.delete(pending)
     if (!(error instanceof NotDeliveredError)) throw error
     const { event, message, retryable } = error
     this.#undelivered.push({ index, event, message, retryable })

@@ -62,6 +62,12 @@ function createBed(fates: Fate[], bounds: { bufferEventsMax: number; batchBytesM
     onInvalid: () => undefined,
   }
 
+  function call(list: readonly EventInput[], timeoutMs = TIMEOUT_MS): BulkCall {
+    const made = new BulkCall(list, port, performance.now() + timeoutMs)
+    dispatcher.addCall(made)
+    return made
+  }
+
   return {
     dispatcher,
     add(input: EventInput) {
@@ -70,11 +76,9 @@ function createBed(fates: Fate[], bounds: { bufferEventsMax: number; batchBytesM
       dispatcher.add(pending)
       return pending.promise
     },
-    async addMany(list: readonly EventInput[], timeoutMs = TIMEOUT_MS): Promise<BulkReceipt> {
-      const call = new BulkCall(list, port, performance.now() + timeoutMs)
-      dispatcher.addCall(call)
-      return await call.promise
-    },
+    call,
+    addMany: (list: readonly EventInput[], timeoutMs?: number): Promise<BulkReceipt> =>
+      call(list, timeoutMs).promise,
     /** The key of the event at a place, which is one of a kind in these tests. */
     keyAt(partition: number, offset: number, index: number): string | undefined {
       const event = read(log[partition]?.[offset])[index]
@@ -215,5 +219,19 @@ test('I12: a list far larger than the buffer never has more in it than its bound
   expect((await adding).delivered).toBe(5_000)
   clearInterval(looking)
   expect(most).toBe(50)
+  bed.dispatcher.close()
+})
+
+test('a list that is given up is told of at once, and what had not left is not in the log', async () => {
+  const bed = createBed([], { bufferEventsMax: 10, batchBytesMax: 10_000 })
+  const list = Array.from({ length: 30 }, (_, i) => ({ counter: 'a', key: `k${i}` }))
+  const call = bed.call(list)
+  bed.dispatcher.abandon(call, 'enough')
+  const receipt = await call.promise
+  expect(receipt.undelivered.map(({ index }) => index)).toEqual(list.map((_, i) => i))
+  await bed.add({ counter: 'a', key: 'after' })
+  const left = ['after', ...list.slice(0, 10).map(({ key }) => key)]
+  expect(bed.events().filter(({ key }) => !left.includes(key))).toEqual([])
+  expect(bed.events().some(({ key }) => key === 'after')).toBe(true)
   bed.dispatcher.close()
 })

@@ -52,7 +52,7 @@ export type Dispatcher = {
   again: () => void
   spareEvents: () => number
   onSettled: (call: BulkCall) => void
-  /** Gives an event up; it may be in the log nevertheless if it was on its way. */
+  /** Gives an event or a call up; it may be in the log nevertheless if it was on its way. */
   abandon: (pending: PendingEvent | BulkCall, cause: unknown) => void
   /** Sends what is there without lingering; resolves when all of it is settled. */
   flush: () => Promise<void>
@@ -66,6 +66,7 @@ export type Dispatcher = {
 const SWEEP_INTERVAL_MS = 100
 const RETRY_PAUSE_MS = 100
 const IN_TIME = 'the event was not acknowledged in time'
+const GIVEN_UP = 'the sender gave the event up'
 const NO_OFFSET = 'the broker did not say where the batch is'
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
@@ -185,9 +186,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   function giveUp(pending: Pending | BulkCall, message: string, cause: unknown): void {
     if (pending.place === 'settled') return
     if (pending instanceof BulkCall) {
-      if (pending.place !== 'waiting') return
-      room.abandon(pending)
-      counts.undelivered += pending.giveUpRest(message).length
+      if (pending.place === 'waiting') {
+        room.abandon(pending)
+        counts.undelivered += pending.giveUpRest(message).length
+      }
       return
     }
     if (pending.place === 'lane') laneOf(pending.partition).remove(pending)
@@ -268,7 +270,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       if (call.mark !== undefined) marks.leave(call.mark)
     },
     abandon(pending, cause) {
-      giveUp(pending, 'the sender gave the event up', cause)
+      giveUp(pending, GIVEN_UP, cause)
+      if (!(pending instanceof BulkCall)) return
+      for (const own of [...pending.parts, ...pending.ownEvents]) giveUp(own, GIVEN_UP, cause)
     },
     async flush() {
       flushing++

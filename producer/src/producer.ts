@@ -53,9 +53,10 @@ export type Producer = {
   /**
    * Adds many events, and resolves once each of them is settled: the result says which are invalid
    * and which were not delivered. They are taken over as the buffer has room; until the promise
-   * resolves, the list and its events must not be changed. Rejects with CLOSED only.
+   * resolves, the list and its events must not be changed. Rejects with CLOSED only: a signal makes
+   * undelivered what it gives up.
    */
-  addMany: (events: readonly EventInput[]) => Promise<BulkReceipt>
+  addMany: (events: readonly EventInput[], options?: AddOptions) => Promise<BulkReceipt>
   /** Resolves when add() would not have to wait: for loops that do not await each receipt. */
   room: () => Promise<void>
   /** Sends what is buffered now, and resolves when all of it is settled. */
@@ -172,14 +173,8 @@ export function createProducer(options: ProducerOptions): Producer {
   }
 
   /** One that cannot be routed yet waits as a bulk call does, and all that come after it behind it. */
-  async function addHeld(input: EventInput, signal?: AbortSignal): Promise<Receipt> {
-    const call = new BulkCall([{ ...input }], port, performance.now() + deliveryTimeoutMs)
-    dispatcher.addCall(call)
-    const onAbort = (): void => dispatcher.abandon(call, signal?.reason)
-    if (signal?.aborted === true) onAbort()
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const settled = await call.promise
-    signal?.removeEventListener('abort', onAbort)
+  async function addHeld(input: EventInput, signal: AbortSignal | undefined): Promise<Receipt> {
+    const settled = await callFor([{ ...input }], signal)
     const receipt = settled.receipt(0)
     if (receipt !== undefined) return receipt
     const [invalid] = settled.invalid
@@ -191,25 +186,41 @@ export function createProducer(options: ProducerOptions): Producer {
   }
 
   /** What can be given up is never combined: others would be given up with it. */
-  async function addAbandonable(pending: PendingEvent, signal: AbortSignal): Promise<Receipt> {
+  function addAbandonable(pending: PendingEvent, signal: AbortSignal): Promise<Receipt> {
     counts.added++
     dispatcher.add(pending)
-    const onAbort = (): void => dispatcher.abandon(pending, signal.reason)
+    return abandonable(pending, signal)
+  }
+
+  function callFor(
+    events: readonly EventInput[],
+    signal: AbortSignal | undefined,
+  ): Promise<BulkReceipt> {
+    const call = new BulkCall(events, port, performance.now() + deliveryTimeoutMs)
+    dispatcher.addCall(call)
+    return signal === undefined ? call.promise : abandonable(call, signal)
+  }
+
+  async function abandonable<T>(
+    given: (PendingEvent | BulkCall) & { promise: Promise<T> },
+    signal: AbortSignal,
+  ): Promise<T> {
+    const onAbort = (): void => dispatcher.abandon(given, signal.reason)
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      return await pending.promise
+      return await given.promise
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
   }
 
-  function addMany(events: readonly EventInput[]): Promise<BulkReceipt> {
+  function addMany(
+    events: readonly EventInput[],
+    { signal }: AddOptions = {},
+  ): Promise<BulkReceipt> {
     const refusal = closed()
-    if (refusal !== undefined) return Promise.reject(refusal)
-    const call = new BulkCall(events, port, performance.now() + deliveryTimeoutMs)
-    dispatcher.addCall(call)
-    return call.promise
+    return refusal === undefined ? callFor(events, signal) : Promise.reject(refusal)
   }
 
   async function stop(): Promise<{ undelivered: EventInput[] }> {
