@@ -3,7 +3,7 @@ import type { PartitionState } from '@countersink/aggregator/core/partition-stat
 
 /**
  * What the fold of a partition knows besides its sums, in one comparable value: slots by name,
- * clocks, and remembered ids bit by bit.
+ * clocks, and remembered ids.
  */
 export function snapshotOf(state: PartitionState) {
   return {
@@ -23,14 +23,9 @@ export function snapshotOf(state: PartitionState) {
 /** Counter, end of the bucket, and the 128 bits or the text of every remembered id, sorted. */
 function idsOf(state: PartitionState): string[] {
   const ids: string[] = []
-  for (const bucket of state.ids.hashed.buckets()) {
-    const bytes = Buffer.alloc(bucket.count * 16)
-    state.ids.hashed.copyIds(bucket, 0, bytes, 0)
-    for (let i = 0; i < bucket.count; i++) {
-      const bits = bytes.toString('hex', i * 16, i * 16 + 16)
-      ids.push(`${bucket.counter} ${bucket.end} ${bits}`)
-    }
-  }
+  state.ids.hashed.forEach(({ counter, end }, words) => {
+    ids.push(`${counter} ${end} ${words.join(' ')}`)
+  })
   const name = Buffer.alloc(SDK_ID.sessionChars)
   state.ids.intervals.forEach(({ counter, end }, lane, first, length) => {
     const number = state.ids.lanes.copyName(lane, name, 0)

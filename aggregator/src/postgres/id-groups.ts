@@ -1,4 +1,5 @@
-import { type IdBucket, ID_WORDS, type IdMemory } from '../core/id-memory.ts'
+import type { IdBucket, IdMemory } from '../core/id-memory.ts'
+import { ID_WORDS } from '../core/id-shape.ts'
 import type { RememberedIds } from '../core/remembered-ids.ts'
 import { takeNewIntervals } from './interval-groups.ts'
 
@@ -42,9 +43,9 @@ function* takeHashed(ids: IdMemory, counterIdOf: (ordinal: number) => number): G
   const fresh: IdBucket[] = []
   let length = 0
   for (const bucket of ids.buckets()) {
-    if (bucket.count === bucket.saved) continue
+    if (bucket.freshCount === 0) continue
     fresh.push(bucket)
-    length += HASHED_HEADER_BYTES + (bucket.count - bucket.saved) * ID_BYTES
+    length += HASHED_HEADER_BYTES + bucket.freshCount * ID_BYTES
   }
   if (fresh.length === 0) return
   const bytes = Buffer.allocUnsafe(length)
@@ -52,9 +53,8 @@ function* takeHashed(ids: IdMemory, counterIdOf: (ordinal: number) => number): G
   for (const bucket of fresh) {
     bytes.writeInt32LE(counterIdOf(bucket.counter), at)
     bytes.writeBigInt64LE(BigInt(bucket.end), at + 4)
-    bytes.writeUInt32LE(bucket.count - bucket.saved, at + 12)
-    at = ids.copyIds(bucket, bucket.saved, bytes, at + HASHED_HEADER_BYTES)
-    bucket.saved = bucket.count
+    bytes.writeUInt32LE(bucket.freshCount, at + 12)
+    at = ids.takeFresh(bucket, bytes, at + HASHED_HEADER_BYTES)
   }
   yield bytes
 }

@@ -2,7 +2,6 @@ import type { Contracts } from '@countersink/shared/contracts'
 import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
 import type pg from 'pg'
 import type { PageKey } from '../core/dirt.ts'
-import { ID_WORDS } from '../core/id-memory.ts'
 import type { HashKey } from '../core/keyed-hash.ts'
 import { PartitionState } from '../core/partition-state.ts'
 import type { RoutingVersions } from '../core/placement.ts'
@@ -109,7 +108,6 @@ async function loadIds(client: pg.ClientBase, request: LoadRequest, state: Parti
     }
     if (rows.length === 0) break
   }
-  for (const bucket of state.ids.hashed.buckets()) bucket.saved = bucket.count
   for (const [ordinal, counter] of state.counters.list.entries()) {
     counter.expiresAt = state.ids.firstEnd(ordinal)
   }
@@ -153,8 +151,7 @@ function restoreHashed(
   const words = new Int32Array(new Uint8Array(ids).buffer)
   const { hashed } = state.ids
   if (mayBeMade) state.ids.noteHashedMade(ordinal, end)
-  const bucket = hashed.bucket(ordinal, end, first)
-  for (let at = 0; at < words.length; at += ID_WORDS) hashed.insert(bucket, words, at)
+  hashed.restore(hashed.bucket(ordinal, end, first), words)
 }
 
 type DeltaRow = {
