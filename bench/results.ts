@@ -1,22 +1,26 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-const FOLDER = join(import.meta.dirname, 'results')
+export const RESULTS = join(import.meta.dirname, 'results')
 
 /** Keeps a benchmark's figures as bench/results/<name>.json, with where and when they were measured. */
 export function writeResults(name: string, figures: Readonly<Record<string, unknown>>): void {
-  mkdirSync(FOLDER, { recursive: true })
-  const file = join(FOLDER, `${name}.json`)
-  const where = {
+  mkdirSync(RESULTS, { recursive: true })
+  const file = join(RESULTS, `${name}.json`)
+  writeFileSync(file, `${JSON.stringify({ ...whereMeasured(), ...figures }, null, 2)}\n`)
+}
+
+/** The moment, the code and the machine. */
+export function whereMeasured() {
+  return {
     at: new Date().toISOString(),
     commit: commitId(),
     node: process.versions.node,
     cpu: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
+    memoryGiB: Math.round(totalmem() / 1024 ** 3),
   }
-  writeFileSync(file, `${JSON.stringify({ ...where, ...figures }, null, 2)}\n`)
-  console.error(`kept in bench/results/${name}.json`)
 }
 
 function commitId(): string {

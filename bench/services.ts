@@ -30,6 +30,8 @@ export type ServiceOptions = {
   dir: string
   contractsYaml: string
   nodeArgs?: readonly string[]
+  /** Called as soon as there is a process. */
+  onSpawn?: (pid: number) => Promise<void>
 }
 
 /** Resolves when it is up; it may still be without partitions. */
@@ -77,6 +79,7 @@ async function startService(name: string, options: ServiceOptions): Promise<Serv
   })
   closeSync(log)
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  await options.onSpawn?.(child.pid ?? 0)
   return {
     url: `http://${LOOPBACK}:${port}`,
     port,

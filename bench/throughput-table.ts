@@ -1,3 +1,4 @@
+import type { Freshness } from './freshness-run.ts'
 import { quantile } from './results.ts'
 import type { Side, SideRun } from './sides/side.ts'
 
@@ -74,6 +75,32 @@ export function storedTable(results: readonly SideResult[]): string {
     return [[title, parts, number(last.bytesPerWindowEntry ?? Number.NaN, 1)]]
   })
   return markdown(['side', 'stored, bytes an event', 'bytes a (series, window)'], rows)
+}
+
+/** From add() to visible, the median of the runs, as a table in markdown. */
+export function freshnessTable(measured: readonly Freshness[]): string {
+  const head = [
+    'events',
+    'events/s',
+    'visible p50, ms',
+    'p99',
+    'fetched p50, ms',
+    'p99',
+    'full speed',
+  ]
+  const rows = measured.map(({ encoding, ratePerSecond, fullSpeed, runs }) => {
+    const of = (name: 'visible' | 'fetched', quantile: 'p50' | 'p99'): string =>
+      number(median(runs.map((run) => run[name][quantile])), 1)
+    const times = [of('visible', 'p50'), of('visible', 'p99'), of('fetched', 'p50')]
+    return [
+      encoding,
+      whole(ratePerSecond),
+      ...times,
+      of('fetched', 'p99'),
+      whole(fullSpeed ?? Number.NaN),
+    ]
+  })
+  return markdown(head, rows)
 }
 
 export function rate(result: SideResult): number {

@@ -1,27 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { messageOf } from '@countersink/shared/errors'
-import type { LoadOracle } from './load-oracle.ts'
-import { LOADS, type LoadName, type LoadOptions, startOf } from './loads.ts'
-import { writeResults } from './results.ts'
+import { type Freshness, type FreshnessOptions, measureFreshness } from './freshness-run.ts'
+import { LoadTopics } from './load-topics.ts'
+import { LOADS, type LoadName } from './loads.ts'
 import { type Job, scheduleJobs } from './schedule.ts'
 import { type BenchServers, startServers } from './servers.ts'
 import { ALL_SIDES, OUR_SIDES, PEER_SIDES } from './sides/all-sides.ts'
 import type { Side } from './sides/side.ts'
-import {
-  emptyResult,
-  number,
-  ratios,
-  type SideResult,
-  sidesTable,
-  storedTable,
-  whole,
-} from './throughput-table.ts'
-import { type Encoding, fillTopic, type TopicLoad } from './topic-load.ts'
+import { keepReport } from './throughput-report.ts'
+import { emptyResult, number, type SideResult, whole } from './throughput-table.ts'
 
-const PARTITIONS = 8
-const SEED = 20_250_101
-const WARM_EVENTS_MAX = 300_000
 /** For what a broker and a database still do after one side has ended. */
 const QUIET_MS = 3000
 /** Starting, warming up, checking and removing, beside the counting itself. */
@@ -35,19 +24,28 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '3' },
     /** No job is started that would probably end later; what is left out is said. */
     minutes: { type: 'string', default: '25' },
+    'no-freshness': { type: 'boolean', default: false },
     loads: { type: 'string', default: DEFAULT_LOADS.join(',') },
     sides: { type: 'string', default: [...PEER_SIDES, ...OUR_SIDES].map((s) => s.name).join(',') },
   },
 })
 
-/** A load's topics, made when the first side asks for them. */
-type LoadTopics = { oracle?: LoadOracle; options: LoadOptions } & Partial<
-  Record<Encoding, TopicLoad>
->
+/** What is asked how fresh it is at the end. */
+const FRESHNESS: readonly Pick<FreshnessOptions, 'encoding' | 'rate'>[] = [
+  { encoding: 'json', rate: 20_000 },
+  { encoding: 'packed', rate: 20_000 },
+  { encoding: 'json', rate: 'half' },
+  { encoding: 'packed', rate: 'half' },
+]
+const FRESHNESS_SECONDS = 10
+const FRESHNESS_RUNS = 2
+/** For all of them. */
+const FRESHNESS_S = 200
 
 /** Events per second and what they cost, ours beside the peers, on one broker and one Postgres. */
 async function main(): Promise<void> {
   const startMs = performance.now()
+  const events = Number(values.events)
   const loads = values.loads.split(',').map(loadNamed)
   const sides = values.sides.split(',').map(sideNamed)
   for (const side of sides) await side.prepare?.()
@@ -58,14 +56,23 @@ async function main(): Promise<void> {
     firstPeerLoads: FIRST_PEER_LOADS,
     runs: Number(values.runs),
   })
+  const withFreshness = !values['no-freshness']
+  const endMs = startMs + (Number(values.minutes) * 60 - (withFreshness ? FRESHNESS_S : 0)) * 1000
+  const freshness: Freshness[] = []
+  let interrupted = false
+  process.once('SIGINT', () => {
+    interrupted = true
+    console.error('no further job is started; once more ends at once')
+  })
   const servers = await startServers()
-  const topics = new Topics(servers, Number(values.events))
+  const topics = new LoadTopics(servers, events)
   try {
     const durations = new Map<Side, number>()
     for (const [number, job] of jobs.entries()) {
-      const leftS = Number(values.minutes) * 60 - (performance.now() - startMs) / 1000
+      const leftS = (endMs - performance.now()) / 1000
       const guessS = durations.get(job.side) ?? OVERHEAD_S + guessSeconds(job.side)
       const label = `${number + 1}/${jobs.length} ${job.load}, ${job.side.title}`
+      if (interrupted) break
       if (guessS > leftS) {
         console.error(`${label}: left out, ${Math.round(leftS)} s are left`)
         continue
@@ -75,17 +82,20 @@ async function main(): Promise<void> {
       if (result !== undefined) await runJob(job, topics, servers, result, `run_${number}`)
       durations.set(job.side, (performance.now() - jobStartMs) / 1000)
       console.error(`${label}: ${lastOf(result)}`)
+      // What there is is kept at once: an hour of measuring must not be lost with its end.
+      keepReport({ events, topics, results, freshness })
       await sleep(QUIET_MS)
     }
+    if (withFreshness && !interrupted) freshness.push(...(await freshnessOf(servers)))
   } finally {
     await servers.stop()
+    console.log(keepReport({ events, topics, results, freshness }))
   }
-  report(results, topics)
 }
 
 async function runJob(
   job: Job,
-  topics: Topics,
+  topics: LoadTopics,
   servers: BenchServers,
   result: SideResult,
   run: string,
@@ -101,93 +111,25 @@ async function runJob(
   }
 }
 
-class Topics {
-  readonly #servers: BenchServers
-  readonly #events: number
-  readonly #loads = new Map<LoadName, LoadTopics>()
-  readonly #warm = new Map<LoadName, TopicLoad>()
-
-  constructor(servers: BenchServers, events: number) {
-    this.#servers = servers
-    this.#events = events
-  }
-
-  known(name: LoadName): LoadTopics | undefined {
-    return this.#loads.get(name)
-  }
-
-  async of(name: LoadName, encoding: Encoding): Promise<TopicLoad> {
-    let topics = this.#loads.get(name)
-    if (topics === undefined) {
-      topics = { options: loadOptions(name, this.#events, SEED) }
-      this.#loads.set(name, topics)
+async function freshnessOf(servers: BenchServers): Promise<Freshness[]> {
+  const measured: Freshness[] = []
+  for (const { encoding, rate } of FRESHNESS) {
+    try {
+      const freshness = await measureFreshness({
+        servers,
+        name: `freshness_${encoding}_${rate}`,
+        encoding,
+        rate,
+        seconds: FRESHNESS_SECONDS,
+        runs: FRESHNESS_RUNS,
+        onRun: (text) => console.error(`freshness, ${encoding}, ${rate}: ${text}`),
+      })
+      measured.push(freshness)
+    } catch (error) {
+      console.error(error)
     }
-    const there = topics[encoding]
-    if (there !== undefined) return there
-    const load = await this.#fill(`bench.${name}.${encoding}`, encoding, topics)
-    topics.oracle = load.oracle
-    topics[encoding] = load
-    const bytes = number(load.bytes / load.events, 1)
-    console.error(`${load.topic}: ${whole(load.events)} events of ${bytes} bytes`)
-    return load
   }
-
-  /** Other ids and other times than the load's own. */
-  async warm(name: LoadName): Promise<TopicLoad> {
-    const there = this.#warm.get(name)
-    if (there !== undefined) return there
-    const events = Math.min(WARM_EVENTS_MAX, Math.ceil(this.#events / 10))
-    const options = loadOptions(name, events, SEED + 1)
-    const load = await this.#fill(`bench.${name}.warm`, 'json', { options })
-    this.#warm.set(name, load)
-    return load
-  }
-
-  async #fill(
-    topic: string,
-    encoding: Encoding,
-    { options, oracle }: { options: LoadOptions; oracle?: LoadOracle },
-  ): Promise<TopicLoad> {
-    await this.#servers.makeTopic(topic, PARTITIONS)
-    const { brokers } = this.#servers
-    return fillTopic({
-      brokers,
-      topic,
-      encoding,
-      partitions: PARTITIONS,
-      load: options,
-      ...(oracle !== undefined && { oracle }),
-    })
-  }
-}
-
-function loadOptions(name: LoadName, events: number, seed: number): LoadOptions {
-  return { shape: LOADS[name], events, seed, startMs: startOf(events, Date.now()) }
-}
-
-function report(results: ReadonlyMap<LoadName, SideResult[]>, topics: Topics): void {
-  const figures = [...results].map(([name, sides]) => {
-    const known = topics.known(name)
-    const bytes = [known?.json, known?.packed].map((topic) =>
-      topic === undefined ? undefined : topic.bytes / topic.events,
-    )
-    const [json, packed] = bytes
-    const { title } = LOADS[name]
-    console.log(`\n### ${title}\n`)
-    console.log(sidesTable(sides))
-    const stored = storedTable(sides)
-    console.log(`\n${stored}\n`)
-    const compared = ratios(sides)
-    for (const [what, ratio] of Object.entries(compared)) {
-      console.log(`- ${what}: ${number(ratio, 2)}`)
-    }
-    return { load: name, title, valueBytes: { json, packed }, ratios: compared, sides }
-  })
-  writeResults('throughput', {
-    events: Number(values.events),
-    partitions: PARTITIONS,
-    loads: figures,
-  })
+  return measured
 }
 
 function lastOf(result: SideResult | undefined): string {

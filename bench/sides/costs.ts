@@ -13,37 +13,40 @@ export type Costs = {
 }
 
 export type CostMeter = {
-  begin: () => Promise<void>
+  /** From here on counts what the side's process, Postgres and the broker do. */
+  begin: (sidePid: number) => Promise<void>
   end: () => Promise<void>
   /** Lets Postgres write what it still holds back, and ends. */
   stop: () => Promise<Costs>
 }
 
 /** Measures what a side's process, Postgres and the broker spend between begin() and end(). */
-export async function meterCosts(servers: BenchServers, sidePid: number): Promise<CostMeter> {
+export async function meterCosts(servers: BenchServers): Promise<CostMeter> {
   const client = new pg.Client({ connectionString: servers.databaseUrl })
   await client.connect()
   // What runs before have left to be written must not count for this one.
   await client.query('checkpoint')
-  const meters = {
+  const metersOf = (sidePid: number) => ({
     side: meterProcess(sidePid),
     postgres: meterProcess(servers.postgresPid),
     broker: meterProcess(servers.kafkaPid),
-  }
-  const all = Object.values(meters)
+  })
+  let meters: ReturnType<typeof metersOf> | undefined
   let [walFirst, walLast] = [0, 0]
   return {
-    begin: async () => {
-      for (const meter of all) meter.begin()
+    begin: async (sidePid) => {
+      meters = metersOf(sidePid)
+      for (const meter of Object.values(meters)) meter.begin()
       walFirst = await walPosition(client)
     },
     end: async () => {
-      for (const meter of all) meter.end()
+      for (const meter of Object.values(meters ?? {})) meter.end()
       walLast = await walPosition(client)
     },
     stop: async () => {
       await client.query('checkpoint')
       await client.end()
+      if (meters === undefined) throw new Error('nothing was measured')
       const side = meters.side.stop()
       const postgres = meters.postgres.stop()
       const broker = meters.broker.stop()

@@ -3,6 +3,9 @@ import type { StoredBytes } from './side.ts'
 
 const SCHEMA = 'countersink_1'
 
+/** With fewer the blocks of an almost empty table would be all that is measured. */
+const ENTRIES_MIN = 10_000
+
 /** What a table is for. What is not named here is `rest`. */
 const PURPOSES: readonly (readonly [RegExp, string])[] = [
   [/^total_pages$/, 'pages of totals'],
@@ -36,7 +39,8 @@ export async function storedBytes(
     client,
     `select sum(cardinality(slots)) from ${SCHEMA}.window_pages`,
   )
-  return { stored, bytesPerWindowEntry: (stored['pages of windows'] ?? 0) / entries }
+  const bytes = entries < ENTRIES_MIN ? Number.NaN : (stored['pages of windows'] ?? 0) / entries
+  return { stored, bytesPerWindowEntry: bytes }
 }
 
 async function oneNumber(client: pg.Client, text: string): Promise<number> {

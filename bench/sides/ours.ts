@@ -30,16 +30,17 @@ async function run({ servers, run: name, load }: SideContext): Promise<SideRun> 
   // What the peers are asked to do, too: one size of windows, and ids remembered through all of it.
   const size = formatDuration(load.oracle.windowMs)
   const contractsYaml = `defaults: { lateness: 1h, windows: [${size}] }\n`
+  const meter = await meterCosts(servers)
   const aggregator = await startAggregator({
     ...servers,
     databaseUrl,
     topic: load.topic,
     dir,
     contractsYaml,
+    // Its own start counts among its costs: afterwards a short run would be over before we look.
+    onSpawn: meter.begin,
   })
   try {
-    const meter = await meterCosts(servers, aggregator.pid)
-    await meter.begin()
     const endMs = await untilCounted(databaseUrl, load)
     await meter.end()
     const costs = await meter.stop()

@@ -30,6 +30,7 @@ export async function runReported(
   events: number,
   atEnd: AtEnd = () => {},
 ): Promise<ReportedRun> {
+  const meter = await meterCosts(servers)
   const child = spawn(program.command, program.args, {
     cwd: program.cwd,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -39,14 +40,13 @@ export async function runReported(
     child.once('error', (error) => resolve(error.message))
     child.once('close', (code, signal) => resolve(code === 0 ? '' : (signal ?? `code ${code}`)))
   })
-  const meter = await meterCosts(servers, child.pid ?? 0)
   const done = { seconds: 0, events: 0 }
   let costs: Costs | undefined
   try {
     for await (const text of createInterface({ input: child.stdout })) {
       const said = line.safeParse(parseJson(text))
       if (!said.success) console.error(text)
-      else if (said.data.at === 'first') await meter.begin()
+      else if (said.data.at === 'first') await meter.begin(child.pid ?? 0)
       else {
         await meter.end()
         Object.assign(done, said.data)
@@ -59,7 +59,7 @@ export async function runReported(
     if (how !== '') throw new Error(`it ended with ${how}`)
   } finally {
     child.kill('SIGKILL')
-    if (costs === undefined) await meter.stop()
+    if (costs === undefined) await meter.stop().catch(() => {})
   }
   if (costs === undefined) throw new Error('it ended without a result')
   if (done.events !== events) throw new Error(`it saw ${done.events} of ${events} events`)
