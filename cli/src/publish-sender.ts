@@ -1,3 +1,4 @@
+import { InvalidEventError } from '@countersink/producer'
 import { CountersinkError } from '@countersink/shared/errors'
 import type { CountEvent, EventInput } from '@countersink/shared/event'
 import type { InvalidReason } from '@countersink/shared/reasons'
@@ -61,7 +62,11 @@ export async function sendLines(options: SenderOptions, result: SendResult): Pro
     }
     wake = undefined
   }
-  const send = (event: CountEvent): void => {
+  const refuse = (line: number, reason: InvalidReason): void => {
+    result.invalidLines++
+    options.onInvalid(line, reason)
+  }
+  const send = (event: CountEvent, line: number): void => {
     if (outstanding++ === 0) progressAt = performance.now()
     options.add(inputOf(event)).then(
       (placed) => {
@@ -70,8 +75,12 @@ export async function sendLines(options: SenderOptions, result: SendResult): Pro
         settled()
       },
       (error: unknown) => {
-        result.undelivered++
-        result.failure ??= error
+        // What only the SDK can tell: that it lies too far ahead of the clock to be routed.
+        if (error instanceof InvalidEventError) refuse(line, error.reason)
+        else {
+          result.undelivered++
+          result.failure ??= error
+        }
         settled()
       },
     )
@@ -83,11 +92,10 @@ export async function sendLines(options: SenderOptions, result: SendResult): Pro
     if (parsed.ok) {
       options.onEvent(parsed.event, line.number)
       if (outstanding >= OUTSTANDING_MAX) await fewerThan(OUTSTANDING_MAX)
-      send(parsed.event)
+      send(parsed.event, line.number)
       return
     }
-    result.invalidLines++
-    options.onInvalid(line.number, parsed.reason)
+    refuse(line.number, parsed.reason)
   }
   // All outstanding events are given up together: were the first to fail while later ones arrived,
   // those could move the clock, and what failed would be late when it is sent again.

@@ -95,7 +95,8 @@ async function formatOnce(options: KafkaOptions, logging: string): Promise<void>
   const properties = join(options.dir, 'format.properties')
   await writeFile(properties, brokerProperties(options, part))
   const clusterId = randomBytes(16).toString('base64url')
-  const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties]
+  // One word, because an id may begin with "-", which the tool would take for an option.
+  const tool = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', properties]
   // Short-lived, so the quick compiler and the small collector: 0.9 s instead of 1.3 s.
   const jvm = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC']
   await promisify(execFile)(options.java.path, [...jvm, ...javaArgs(options, logging), ...tool], {

@@ -7,7 +7,8 @@ import { parseSdkId, SDK_ID } from './sdk-id.ts'
 /** Bounds of a routing table. Units last. */
 export const ROUTING_LIMITS = {
   versionsMax: 1000,
-  spreadsMax: 256,
+  /** Of keys as long as they may be, with everything escaped, a record still fits. */
+  spreadsMax: 128,
   partitionsMax: 65_536,
   recordBytesMax: 900 * 1024,
 } as const
