@@ -23,8 +23,9 @@ function lines(from: number, to: number): string {
   }).join('')
 }
 
+/** Each event at an offset of its own. */
 function publish(from: number, to: number, ...args: string[]): Promise<unknown> {
-  return runCliWell(['publish', '-', ...args], { env, stdin: lines(from, to) })
+  return runCliWell(['publish', '-', '--format', 'json', ...args], { env, stdin: lines(from, to) })
 }
 
 test('a partition that is not halted leaves nothing to decide', async () => {

@@ -69,6 +69,14 @@ function addPublish(program: Command, run: Runner): void {
     .option('--strict-lateness', 'send nothing when some events will be late')
     .option('--now', 'give lines with neither "id" nor "at" the current time')
     .option('--source <name>', 'name for made ids, instead of that of the file')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'json: a record for each event, for others that read the topic',
+      )
+        .choices(['packed', 'json'])
+        .default('packed'),
+    )
   withCommonOptions(command)
     .addHelpText(
       'after',
@@ -92,6 +100,7 @@ ${EXIT_HELP}`,
           strictLateness: o.strictLateness === true,
           now: o.now === true,
           source: o.source,
+          format: o.format,
           timeoutMs: o.timeout,
         }
         return publish(file, options, context)
@@ -106,6 +115,7 @@ type PublishFlags = Common & {
   strictLateness?: true
   now?: true
   source?: string
+  format: 'packed' | 'json'
   timeout: number
 }
 

@@ -29,6 +29,7 @@ const START_RETRY_MS = 300
 /** A producer that is connected; a broker that is being started again is waited for. */
 export async function startProducer(
   patienceMs: number,
+  format: 'packed' | 'json',
   { settings, signal }: CommandContext,
 ): Promise<Producer> {
   const brokers = requireBrokers(settings)
@@ -37,6 +38,7 @@ export async function startProducer(
     brokers,
     topic: requireTopic(settings),
     clientId: 'countersink-cli',
+    format,
     // Giving up is decided for all events together, see sendLines.
     deliveryTimeoutMs: DELIVERY_MS_MAX,
     stopTimeoutMs: STOP_MS_MAX,

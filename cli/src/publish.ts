@@ -18,6 +18,8 @@ export type PublishOptions = {
   strictLateness: boolean
   now: boolean
   source: string | undefined
+  /** How the events lie in the topic. */
+  format: 'packed' | 'json'
   /** Without progress for so long, sending and waiting each give up. */
   timeoutMs: number
 }
@@ -37,7 +39,7 @@ export async function publish(
     sourceName: options.source ?? sourceNameOf(file),
     now: options.now ? Date.now : undefined,
   }
-  const producer = await startProducer(timeoutMs, context)
+  const producer = await startProducer(timeoutMs, options.format, context)
   try {
     const check = options.check ? await startCheck(context) : undefined
     const isFile = source.bytes !== undefined
