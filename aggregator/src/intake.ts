@@ -11,8 +11,8 @@ import type { Ownership } from './ownership.ts'
 import { checkRecord } from './record-check.ts'
 
 export type IntakeOptions = {
-  ownership: Ownership
-  committer: Committer
+  ownership: Pick<Ownership, 'get' | 'halt'>
+  committer: Pick<Committer, 'room' | 'notify'>
   logger: Logger
   /** The state can no longer be trusted: drop it and load it again. */
   onDoubt: (owned: OwnedPartition) => void

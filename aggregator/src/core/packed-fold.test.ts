@@ -5,7 +5,12 @@ import {
   type ProducerRecord,
 } from '@countersink/shared/kafka/record-batch-encoder'
 import { readOutcomes } from '@countersink/shared/outcomes'
-import { packedHeaders } from '@countersink/shared/packed/packed-format'
+import {
+  BODY_POSITION,
+  PACKED_LIMITS,
+  packedHeaders,
+} from '@countersink/shared/packed/packed-format'
+import { sealBody } from '@countersink/shared/packed/packed-samples'
 import { PackedWriter } from '@countersink/shared/packed/packed-writer'
 import { parseSdkId } from '@countersink/shared/sdk-id'
 import fc from 'fast-check'
@@ -238,6 +243,26 @@ test('the next offset moves at the ends of records, and the last record is the o
     expect(last?.offset).toBe(next - 1)
     expect(last?.records.subarray(last.start, last.end)).toEqual(records[next - 1]?.value)
   }
+})
+
+test('a value of 1 MiB is read, one with a byte more is not', async () => {
+  const state = newState()
+  const records = [0, 1].map((more) => {
+    const frame = {
+      head: Buffer.from([1, 0, 1, 1, 0x76, 1, 0, 1, 0x6b, 0, 1, 1, 0]),
+      tail: [0, 0, 0],
+    }
+    const length = PACKED_LIMITS.valueBytesMax - BODY_POSITION - frame.head.length - 6 + more
+    const prefix = [(length & 0x7f) | 0x80, ((length >> 7) & 0x7f) | 0x80, length >> 14]
+    const id = Buffer.alloc(length, 'i')
+    const value = sealBody(
+      Buffer.concat([frame.head, Buffer.from(prefix), id, Buffer.from(frame.tail)]),
+    )
+    return { key: null, value, headers: [...packedHeaders] }
+  })
+  expect(records[0]?.value).toHaveLength(PACKED_LIMITS.valueBytesMax)
+  new BatchFold().run(state, fetchedFrom(0, 0, [await batchOf(records, 0)]))
+  expect(state.ledger.rejects.map(({ reason }) => reason)).toEqual(['bad-id', 'packed-malformed'])
 })
 
 test('a reject of a packed record is told as JSON, of one that is damaged the beginning is kept', async () => {

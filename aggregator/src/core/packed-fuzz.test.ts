@@ -24,6 +24,7 @@ const SAMPLES = 6000
 const FAULTS_SHOWN = 3
 /** After so many records both sides start anew, so that their quotas are not full for ever. */
 const RECORDS_PER_STATE = 100
+const FAR_MS = 253_402_300_799_999
 const APPEND_MAX = 1_700_000_050_000
 
 /** Every refusal of a contract is near, and what is refused for quotas soon. */
@@ -52,7 +53,8 @@ ROUTING.set(
   }, emptyRoutingTable('topic')).versions,
 )
 
-function newState(): PartitionState {
+/** Every other state has met a record of the far future, so that hardly an event is ahead of it. */
+function newState(records: number): PartitionState {
   const hashKey = hashKeyOf(Buffer.from('0123456789abcdef'))
   return new PartitionState({
     partition: 1,
@@ -60,7 +62,7 @@ function newState(): PartitionState {
     hashKey,
     contracts: CONTRACTS,
     next: 0,
-    appendMax: APPEND_MAX,
+    appendMax: records % (2 * RECORDS_PER_STATE) === 0 ? APPEND_MAX : 2 * FAR_MS,
   })
 }
 
@@ -79,10 +81,11 @@ function rowText(columns: Columns, row: number): string {
 function createFast(): (value: Buffer) => string[] {
   const decoder = new PackedDecoder()
   const columns = new Columns()
-  let state = newState()
+  let state = newState(0)
   let records = 0
   return (value) => {
-    if (records++ % RECORDS_PER_STATE === 0) state = newState()
+    if (records % RECORDS_PER_STATE === 0) state = newState(records)
+    records++
     const place = { offset: records, records: value, valueStart: 3, valueEnd: value.length - 2 }
     const reason = decoder.open(state, place)
     if (reason !== undefined) return [reason]
@@ -106,7 +109,7 @@ function createSlow(): (value: Buffer) => string[] {
   const decoder = new RecordDecoder(createFields())
   const cursor = new RecordCursor()
   const columns = new Columns()
-  let state = newState()
+  let state = newState(0)
   let records = 0
   function rowOf(parsed: Parsed): string {
     columns.clear(Buffer.alloc(0))
@@ -117,11 +120,12 @@ function createSlow(): (value: Buffer) => string[] {
     cursor.valueEnd = cursor.records.length
     const reason = decoder.decode(cursor)
     if (reason !== undefined) return `not JSON for ${reason}`
-    state.interner.append(decoder.fields, APPEND_MAX, columns)
+    state.interner.append(decoder.fields, state.appendMax, columns)
     return rowText(columns, 0) + (columns.reason[0] === 0 ? json : '')
   }
   return (value) => {
-    if (records++ % RECORDS_PER_STATE === 0) state = newState()
+    if (records % RECORDS_PER_STATE === 0) state = newState(records)
+    records++
     const parsed = parsePacked(value.subarray(3, value.length - 2))
     return parsed.ok ? parsed.events.map(rowOf) : [parsed.reason]
   }
@@ -133,10 +137,18 @@ function framed(random: Random, value: Buffer): Buffer {
   return Buffer.concat([around.subarray(0, 3), value, around.subarray(3)])
 }
 
-/** Other bytes, mostly with a checksum that is right: what is behind it is what has to be met. */
+/**
+ * Other bytes, mostly with a checksum that is right, since what is behind it is what has to be met:
+ * a bit or two, after which a value may well be one still, or what is done to JSON as well.
+ */
 function changed(random: Random, value: Buffer): Buffer {
   if (random.chance(0.05)) return mutate(random, value)
-  return sealBody(mutate(random, value.subarray(Math.min(BODY_POSITION, value.length))))
+  const body = Buffer.from(value.subarray(Math.min(BODY_POSITION, value.length)))
+  if (random.chance(0.3)) return sealBody(mutate(random, body))
+  for (let changes = 1 + random.below(2); changes > 0 && body.length > 0; changes--) {
+    body[random.below(body.length)]! ^= 1 << random.below(8)
+  }
+  return sealBody(body)
 }
 
 test(`any bytes give what the complete reader gives, as JSON would, on ${INPUTS} inputs`, () => {
@@ -164,7 +176,7 @@ test(`any bytes give what the complete reader gives, as JSON would, on ${INPUTS}
     }
   }
   expect(faults.slice(0, FAULTS_SHOWN)).toEqual([])
-  const often = [...met].filter(([, times]) => times > 20).map(([kind]) => kind)
+  const often = [...met].filter(([, times]) => times > 5).map(([kind]) => kind)
   expect(often).toEqual(
     expect.arrayContaining([
       'valid',

@@ -19,6 +19,26 @@ const names = fc.array(
   { maxLength: 300 },
 )
 
+test('finds many names as it finds them one by one, whatever is there', () => {
+  fc.assert(
+    fc.property(names, names, fc.nat(3), (dealt, asked, from) => {
+      const dictionary = new SeriesDictionary(KEY, COUNTER)
+      for (const name of dealt) {
+        if (find(dictionary, name) < 0) dictionary.deal(name, 0, name.length, name.length)
+      }
+      const all = [...asked, ...dealt]
+      const bytes = Buffer.concat(all)
+      const ends = Int32Array.from(all.map((_, i) => Buffer.concat(all.slice(0, i + 1)).length))
+      const starts = ends.map((end, i) => end - all[i]!.length)
+      const slots = new Int32Array(all.length).fill(-7)
+      dictionary.findMany(bytes, viewOf(bytes), starts, ends, from, all.length, slots)
+      const expected = all.map((name, i) => (i < from ? -7 : find(dictionary, name)))
+      expect([...slots]).toEqual(expected)
+    }),
+    { numRuns: 100 },
+  )
+})
+
 test('deals slots densely in the order of first sight, by the bytes of the names alone', () => {
   fc.assert(
     fc.property(names, (all) => {
