@@ -53,25 +53,25 @@ const MUTANTS: Mutant[] = [
     caughtBy: COPIES,
     patches: [
       {
-        file: 'postgres/load.ts',
-        from: `restoreIds(state, ordinals, ids, Number(first), 'ids')`,
-        to: `if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first), 'ids')`,
+        file: 'postgres/load-ids.ts',
+        from: `restoreIds(state, ordinals, ids, first, 'ids')`,
+        to: `if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, first, 'ids')`,
       },
     ],
   },
   {
     name: 'intervals not reloaded at take-over',
     caughtBy: MADE_COPIES,
-    patches: [{ file: 'postgres/load.ts', from: 'restoreIntervals(group.body,', to: 'void (' }],
+    patches: [{ file: 'postgres/load-ids.ts', from: 'restoreIntervals(group.body,', to: 'void (' }],
   },
   {
     name: 'intervals of the last commit lost',
     caughtBy: MADE_COPIES,
     patches: [
       {
-        file: 'postgres/load.ts',
-        from: `restoreIds(state, ordinals, ids, Number(first), 'ids')`,
-        to: `if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, Number(first), 'ids')`,
+        file: 'postgres/load-ids.ts',
+        from: `restoreIds(state, ordinals, ids, first, 'ids')`,
+        to: `if (first !== rows.at(-1)?.first) restoreIds(state, ordinals, ids, first, 'ids')`,
       },
     ],
   },

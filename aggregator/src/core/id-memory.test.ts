@@ -115,7 +115,7 @@ test('I5: knows what a map knows when there are many ids and many buckets', () =
           if (i % 2 === 0) memory.find(words, i * ID_WORDS)
           memory.insert(bucket, words, i * ID_WORDS)
         }
-        if (burst.restored) memory.restore(bucket, words)
+        if (burst.restored) memory.restore(bucket, new Uint8Array(words.buffer))
         memory.expire(burst.counter, burst.expired)
         for (const [id, { counter, end }] of model) {
           if (counter === burst.counter && end <= burst.expired) model.delete(id)

@@ -5,6 +5,8 @@ import { IdTable } from './id-table.ts'
 export const IDS_PER_PARTITION_MAX = 2 ** 26
 const FRESH_IDS_INITIAL = 64
 const RESTORED_ROWS = 1024
+const RESTORED = new Int32Array(RESTORED_ROWS * ID_WORDS)
+const RESTORED_BYTES = new Uint8Array(RESTORED.buffer)
 const NO_LANES = new Int32Array(RESTORED_ROWS).fill(-1)
 
 /** The ids of one counter whose first copy's `at` lies in one epoch-aligned stretch of time. */
@@ -95,14 +97,25 @@ export class IdMemory {
     fresh[place + 3] = words[at + 3]!
   }
 
-  /** Remembers ids, four words each, that commits have and that are not there. */
-  restore(bucket: IdBucket, words: Int32Array): void {
-    const count = words.length / ID_WORDS
-    for (let from = 0; from < count; from += RESTORED_ROWS) {
-      const rows = Math.min(RESTORED_ROWS, count - from)
-      this.#table.warm(words, NO_LANES, from, rows)
-      for (let i = from; i < from + rows; i++) this.#add(bucket, words, i * ID_WORDS)
+  /** About so many ids are going to be restored, before anything else happens. */
+  beginRestore(count: number): void {
+    this.#table.reserve(count)
+  }
+
+  /** Remembers ids, as takeFresh gave them, that commits have and that are not there. */
+  restore(bucket: IdBucket, bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length; from += RESTORED.byteLength) {
+      const part = bytes.subarray(from, from + RESTORED.byteLength)
+      // Copied, because a typed array of words needs its bytes aligned.
+      RESTORED_BYTES.set(part)
+      const count = part.length / ID_WORDS / 4
+      this.#table.warm(RESTORED, NO_LANES, 0, count)
+      for (let i = 0; i < count; i++) this.#add(bucket, RESTORED, i * ID_WORDS)
     }
+  }
+
+  endRestore(): void {
+    this.#table.endReserve()
   }
 
   /** Forgets the buckets of a counter that end at or before `time`. */

@@ -72,6 +72,8 @@ export class IdSegments {
   shift = 31
   #idPages = new Int32Array((2 * RECORD_WORDS) << ID_PAGES_SHIFT)
   #segments = 2
+  /** Pages that a segment's index has at least, because so many ids are coming. */
+  #indexPagesMin = 1
   readonly #buckets: BucketNumbers
 
   constructor(buckets: BucketNumbers) {
@@ -89,6 +91,22 @@ export class IdSegments {
   get byteLength(): number {
     const records = this.records.byteLength + this.#idPages.byteLength
     return this.ids.byteLength + this.indexes.byteLength + records + this.directory.byteLength
+  }
+
+  /** Makes empty segments for so many ids to come: then little has to be made anew for them. */
+  reserve(count: number): void {
+    while (count > this.#segments * SEGMENT_IDS_MAX) {
+      for (let segment = this.#segments - 1; segment >= 0; segment--) this.#split(segment)
+    }
+    const perSegment = count / this.#segments
+    this.#indexPagesMin = indexPagesFor(perSegment + PAGE_IDS)
+    this.ids.reserve(Math.ceil((perSegment / PAGE_IDS + 0.5) * this.#segments))
+    this.indexes.reserve(this.#indexPagesMin * this.#segments)
+  }
+
+  /** All ids that were reserved for are there. */
+  endReserve(): void {
+    this.#indexPagesMin = 1
   }
 
   /** Is there a page for the next id, and can an id say the number of its bucket? */
@@ -111,7 +129,7 @@ export class IdSegments {
       const page = this.ids.alloc()
       this.#idPages[(base << ID_PAGES_SHIFT) + (count >>> PAGE_IDS_SHIFT)] = page
       this.records[base + TAIL] = page * PAGE_WORDS
-      const indexPages = indexPagesFor(count + PAGE_IDS)
+      const indexPages = Math.max(this.#indexPagesMin, indexPagesFor(count + PAGE_IDS))
       if (indexPages > indexPagesOf(shape)) this.#reindex(base, indexPages)
     }
   }

@@ -75,6 +75,15 @@ export class IdTable {
     this.#buckets.drop(bucket)
   }
 
+  /** Makes room for so many ids at once, in a table that has none. */
+  reserve(count: number): void {
+    this.#segments.reserve(count)
+  }
+
+  endReserve(): void {
+    this.#segments.endReserve()
+  }
+
   /** Every id that lives, with the number of its bucket; of the third word without the last 14 bits. */
   forEach(visit: (bucket: number, words: Int32Array) => void): void {
     this.#segments.forEach(visit)

@@ -20,6 +20,8 @@ export class PageStore {
   readonly #slots: Uint16Array[] = []
   #pages = 0
   #dealt = 0
+  /** So many pages will be needed: up to there slabs are made whole. */
+  #reserved = 0
   readonly #free: number[] = []
 
   get byteLength(): number {
@@ -32,6 +34,10 @@ export class PageStore {
     if (free !== undefined) return free
     if (this.#dealt === this.#pages) this.#grow()
     return this.#dealt++
+  }
+
+  reserve(pages: number): void {
+    this.#reserved = Math.max(this.#reserved, pages)
   }
 
   free(page: number): void {
@@ -57,7 +63,8 @@ export class PageStore {
   /** Copied, not transferred: one detached buffer makes every typed array of a process slower. */
   #grow(): void {
     const used = this.#pages % SLAB_PAGES
-    const step = Math.max(STEP_PAGES_MIN, Math.floor(this.#pages / STEP_SHARE))
+    const share = Math.floor(this.#pages / STEP_SHARE)
+    const step = Math.max(STEP_PAGES_MIN, share, this.#reserved - this.#pages)
     const pages = Math.min(SLAB_PAGES, used + step)
     const slab = new Int32Array(pages * PAGE_WORDS)
     if (used > 0) {

@@ -8,14 +8,10 @@ import type { RoutingVersions } from '../core/placement.ts'
 import { formatSeriesName } from '../core/series-dictionary.ts'
 import type { ClaimedPartition } from './claim.ts'
 import type { CounterIds } from './counter-ids.ts'
-import { type HashedGroup, readIdGroups } from './id-groups.ts'
-import { restoreIntervals } from './interval-groups.ts'
+import { loadIds, ordinalsById } from './load-ids.ts'
 import { readPages, sumAt } from './page-reads.ts'
 
 const SERIES_PER_READ_MAX = 20_000
-/** One answer holds so many commits, and ids of so many bytes (and one commit's more) at most. */
-const COMMITS_PER_READ_MAX = 20_000
-const ID_BYTES_PER_READ_MAX = 32 * 1024 * 1024
 const DELTA_ROWS_PER_READ_MAX = 1000
 
 export type LoadRequest = {
@@ -79,79 +75,6 @@ async function loadSeries(client: pg.ClientBase, request: LoadRequest, state: Pa
     }
     counter.seriesSaved = counter.dictionary.size
   }
-}
-
-async function loadIds(client: pg.ClientBase, request: LoadRequest, state: PartitionState) {
-  const { schema, claimed, signal } = request
-  const ordinals = ordinalsById(request, state)
-  const carried = await client.query<{ ids: Buffer }>(
-    `select ids from ${schema}.carried_ids where partition = $1`,
-    [state.partition],
-  )
-  // They have no order, so what commits call their lanes is read before what they say of them.
-  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next, 'names')
-  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next, 'ids')
-  let from = claimed.idsFloor
-  for (;;) {
-    signal.throwIfAborted()
-    const { rows } = await client.query<{ first: string; ids: Buffer }>(
-      `select first, ids from (
-         select first, ids, sum(octet_length(ids)) over (order by first) - octet_length(ids) as before
-         from (select first, ids from ${schema}.commits where partition = $1 and first >= $2
-           order by first limit $3) latest
-       ) measured where before <= $4 order by first`,
-      [state.partition, from, COMMITS_PER_READ_MAX, ID_BYTES_PER_READ_MAX],
-    )
-    for (const { first, ids } of rows) {
-      restoreIds(state, ordinals, ids, Number(first), 'ids')
-      from = Number(first) + 1
-    }
-    if (rows.length === 0) break
-  }
-  for (const [ordinal, counter] of state.counters.list.entries()) {
-    counter.expiresAt = state.ids.firstEnd(ordinal)
-  }
-}
-
-function ordinalsById(request: LoadRequest, state: PartitionState): Map<number, number> {
-  return new Map(
-    state.counters.list.map(({ name }, ordinal) => [request.counterIds.of(name), ordinal]),
-  )
-}
-
-/** Remembers the ids of one commit that are not late by now: what is known depends on clocks alone. */
-function restoreIds(
-  state: PartitionState,
-  ordinals: ReadonlyMap<number, number>,
-  ids: Buffer,
-  first: number,
-  what: 'ids' | 'names',
-): void {
-  for (const group of readIdGroups(ids)) {
-    const ordinal = ordinals.get(group.counter)
-    if (ordinal === undefined) throw new RangeError(`ids of the unknown counter ${group.counter}`)
-    const { clock, latenessMs } = state.counters.list[ordinal]!
-    const lateBefore = clock - latenessMs
-    if (group.kind === 'intervals') {
-      const where = { counter: ordinal, firstOffset: first, lateBefore }
-      restoreIntervals(group.body, { ids: state.ids, ...where, namesOnly: what === 'names' })
-    } else if (group.end > lateBefore && what === 'ids') {
-      restoreHashed(state, ordinal, group, first)
-    }
-  }
-}
-
-function restoreHashed(
-  state: PartitionState,
-  ordinal: number,
-  { end, ids, mayBeMade }: HashedGroup,
-  first: number,
-): void {
-  // A copy of its own, because a typed array of words needs its bytes aligned.
-  const words = new Int32Array(new Uint8Array(ids).buffer)
-  const { hashed } = state.ids
-  if (mayBeMade) state.ids.noteHashedMade(ordinal, end)
-  hashed.restore(hashed.bucket(ordinal, end, first), words)
 }
 
 type DeltaRow = {
