@@ -277,17 +277,19 @@ test('a reject of a packed record is told as JSON, of one that is damaged the be
     value: one,
     headers: [...packedHeaders],
   }))
-  new BatchFold().run(state, fetchedFrom(0, 0, [await batchOf(records, 0)]))
+  const json = { key: null, value: Buffer.from('{}') }
+  new BatchFold().run(state, fetchedFrom(0, 0, [await batchOf([json, ...records], 0)]))
   const told = state.ledger.rejects.map(({ offset, index, outcome, reason, value: kept }) => [
     ...[offset, index, outcome, reason, kept?.toString('latin1')],
   ])
   expect(told).toEqual([
-    [0, 1, 'invalid', 'delta-out-of-bounds', JSON.stringify(bad)],
-    [0, 2, 'conflict', null, JSON.stringify({ ...good, delta: 2 })],
-    [1, 0, 'invalid', 'packed-checksum', damaged.toString('latin1')],
-    [2, 0, 'invalid', 'packed-malformed', value.toString('latin1', 0, 7)],
-    [3, 0, 'invalid', 'null-value', undefined],
+    [0, 0, 'invalid', 'bad-id', '{}'],
+    [1, 1, 'invalid', 'delta-out-of-bounds', JSON.stringify(bad)],
+    [1, 2, 'conflict', null, JSON.stringify({ ...good, delta: 2 })],
+    [2, 0, 'invalid', 'packed-checksum', damaged.toString('latin1')],
+    [3, 0, 'invalid', 'packed-malformed', value.toString('latin1', 0, 7)],
+    [4, 0, 'invalid', 'null-value', undefined],
   ])
-  expect(state.ledger).toMatchObject({ read: 6, applied: 1, conflict: 1, invalid: 4 })
-  expect(state.next).toBe(4)
+  expect(state.ledger).toMatchObject({ read: 7, applied: 1, conflict: 1, invalid: 5 })
+  expect(state.next).toBe(5)
 })
