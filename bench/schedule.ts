@@ -30,7 +30,7 @@ export function scheduleJobs(options: ScheduleOptions): Job[] {
     over.flatMap((load) => with_.map((side) => ({ load, side })))
   const again = Array.from({ length: runs - 1 })
   return [
-    ...counting.flatMap((load) => round([load], [...peers, ...ours])),
+    ...counting.flatMap((load) => round([load], [...ours, ...peers])),
     ...round(others, ours),
     ...again.flatMap(() => round(loads, ours)),
     ...round(others, peers),
