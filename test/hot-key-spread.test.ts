@@ -44,7 +44,7 @@ test('I5: one key at 60% of the traffic is spread over all partitions, and copie
   const api = await bed.startService('query-api')
   await routingVersions(bed, 1)
   await waitFor(async () => (await lags(bed)).length === PARTITIONS, { what: 'all owners' })
-  const producers = await startProducers(bed, 2)
+  const producers = await startProducers(bed, 'json', 'packed')
   const load = new HotLoad()
   let stopped = false
 

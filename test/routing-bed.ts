@@ -34,10 +34,13 @@ export async function routingVersions(
   return versions ?? []
 }
 
-export async function startProducers(bed: TestBed, count: number): Promise<Producer[]> {
-  const producers = Array.from({ length: count }, () =>
-    // One offset for each event, so that lags are events.
-    createProducer({ brokers: bed.brokers.split(','), topic: bed.topic, format: 'json' }),
+/** One for each format; with `json` lags are events. */
+export async function startProducers(
+  bed: TestBed,
+  ...formats: ('json' | 'packed')[]
+): Promise<Producer[]> {
+  const producers = formats.map((format) =>
+    createProducer({ brokers: bed.brokers.split(','), topic: bed.topic, format }),
   )
   await Promise.all(producers.map((producer) => producer.start()))
   return producers

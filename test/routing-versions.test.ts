@@ -22,14 +22,14 @@ test('F21, I5: partitions are added: copies meet their first ones, and later eve
   const bed = await createTestBed({ partitions: 3, env: QUICK_ROUTING })
   const aggregator = await bed.startService('aggregator')
   await routingVersions(bed, 1)
-  const [one, two] = await startProducers(bed, 2)
+  const [one, two] = await startProducers(bed, 'json', 'packed')
   const before = events('before', Date.now())
   await one!.addMany(before)
   await withAdmin(bed.brokers.split(','), (admin) => admin.addPartitions(bed.topic, 7))
   const [, version] = await routingVersions(bed, 2)
   expect(version).toMatchObject({ partitions: 7, spreads: [] })
   // The topic has more partitions, but what happens before the change goes by the former number.
-  const late = await startProducers(bed, 1)
+  const late = await startProducers(bed, 'packed')
   const between = events('between', Date.now())
   expect(version?.effectiveAt).toBeGreaterThan(Date.now())
   await late[0]!.addMany(between)
@@ -86,7 +86,7 @@ test('a contract spreads a counter; many aggregators tell it once, and the comma
   })
   expect((await runCli(['routing'], { env: bed.env })).stdout).toContain('wide/* x4')
   await waitFor(() => Date.now() > (version?.effectiveAt ?? 0), { what: 'the change' })
-  const [producer] = await startProducers(bed, 1)
+  const [producer] = await startProducers(bed, 'packed')
   const list = Array.from({ length: 200 }, (_, i) => ({
     id: `id-${i}`,
     counter: i % 2 === 0 ? 'wide' : 'plain',
