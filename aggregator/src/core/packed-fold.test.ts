@@ -83,12 +83,12 @@ const parts: fc.Arbitrary<Part[]> = fc.array(
   }),
 )
 
-function newState(): PartitionState {
+function newState(contracts = CONTRACTS): PartitionState {
   return new PartitionState({
     partition: 0,
     routing: RoutingVersions.fixed(1),
     hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
-    contracts: CONTRACTS,
+    contracts,
     next: 0,
     appendMax: 0,
   })
@@ -263,6 +263,24 @@ test('a value of 1 MiB is read, one with a byte more is not', async () => {
   expect(records[0]?.value).toHaveLength(PACKED_LIMITS.valueBytesMax)
   new BatchFold().run(state, fetchedFrom(0, 0, [await batchOf(records, 0)]))
   expect(state.ledger.rejects.map(({ reason }) => reason)).toEqual(['bad-id', 'packed-malformed'])
+})
+
+test('bad dims are bad also where no breakdown wants them, and the series is known', async () => {
+  const state = newState(parseContracts(''))
+  const one = { counter: 'views', key: 'k', delta: 1, at: 1000 }
+  const record = packed(
+    [
+      { ...one, id: 'good', dims: { a: 'x' } },
+      { ...one, id: 'bad', dims: { ['n'.repeat(65)]: 'x' } },
+      { ...one, id: 'good too', dims: { a: 'x' } },
+    ],
+    'packed',
+  )
+  new BatchFold().run(state, fetchedFrom(0, 0, [await batchOf([record], 0)]))
+  expect(state.ledger.rejects.map(({ index, reason }) => [index, reason])).toEqual([
+    [1, 'bad-dims'],
+  ])
+  expect(state.ledger.applied).toBe(2)
 })
 
 test('a reject of a packed record is told as JSON, of one that is damaged the beginning is kept', async () => {
