@@ -19,7 +19,7 @@ const BREAKDOWNS_INITIAL = 4096
  * | lane | number of its id's lane in the partition's lanes when an SDK made the id, else -1 |
  * | sequence | of its id within the lane, when there is one |
  * | ids | of another id four words: 96 bits of identity, 32 of payload |
- * | misrouted | what is known of its series: HERE, ELSEWHERE or DEPENDS of placement.ts |
+ * | misrouted | what is known of its series: HERE, ELSEWHERE, … of placement.ts |
  * | valueStart, valueEnd | its record's value inside `records`, -1 for null |
  * | breakdowns | slots of its further series, `breakdownSlots[breakdownEnd[i - 1], breakdownEnd[i])` |
  */

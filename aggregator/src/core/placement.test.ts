@@ -11,7 +11,7 @@ import { formatSdkId, parseSdkId } from '@countersink/shared/sdk-id'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { hashKeyOf } from './keyed-hash.ts'
-import { DEPENDS, ELSEWHERE, HERE, Placement, RoutingVersions } from './placement.ts'
+import { DEPENDS, ELSEWHERE, HERE, HERE_NOW, Placement, RoutingVersions } from './placement.ts'
 import { SeriesDictionary } from './series-dictionary.ts'
 
 const COUNTER = Buffer.from('views')
@@ -73,9 +73,14 @@ test('what a slot says of all versions is found out again when they change', () 
   const slot = slotOf('hot')
   expect(placement.kindOf(series, slot)).toBe(ELSEWHERE)
   versions.set(tableOf(FIRST, spread(2, 100, 'hot', 2)).versions)
-  expect(placement.kindOf(series, slot)).toBe(DEPENDS)
+  expect(placement.kindOf(series, slot)).toBe(HERE_NOW)
   expect(placement.isMisrouted(series, 0, slot, 99, -1)).toBe(true)
   expect(placement.isMisrouted(series, 0, slot, 100, -1)).toBe(false)
+  const grown = { ...FIRST, version: 2, effectiveAt: 100, partitions: PARTITIONS + 1 }
+  const homes = [5, 9].map((partitions) => partitionOf(recordKey('views', 'hot'), partitions))
+  const old = setUp(homes[0]!, tableOf({ ...FIRST, partitions: 5 }, { ...grown, partitions: 9 }))
+  expect(homes[0]).not.toBe(homes[1])
+  expect(old.placement.kindOf(old.series, old.slotOf('hot'))).toBe(DEPENDS)
   const own = setUp(home, tableOf(FIRST, spread(2, 100, 'hot', 2)))
   expect(own.placement.kindOf(own.series, own.slotOf('hot'))).toBe(HERE)
 })

@@ -12,6 +12,8 @@ import {
 export const HERE = 0
 export const ELSEWHERE = 1
 export const DEPENDS = 2
+/** It depends, and the last version says yes: the usual case after a change. */
+export const HERE_NOW = 3
 const KIND_BITS = 2
 const KIND_MASK = 3
 
@@ -26,6 +28,8 @@ export class RoutingVersions {
   list: readonly RoutingVersion[] = []
   /** Grows with each change: what was found out under another number is out of date. */
   generation = 0
+  /** The event time from which the last version holds. */
+  lastFrom = 0
 
   /** A topic whose events have always gone by the number of its partitions. */
   static fixed(partitions: number): RoutingVersions {
@@ -39,6 +43,7 @@ export class RoutingVersions {
       return
     }
     this.list = list
+    this.lastFrom = list.at(-1)?.effectiveAt ?? 0
     this.generation++
   }
 }
@@ -72,7 +77,7 @@ export class Placement {
     this.#versions = versions
   }
 
-  /** HERE, ELSEWHERE or DEPENDS, for a slot of a total. */
+  /** HERE, ELSEWHERE, DEPENDS or HERE_NOW, for a slot of a total. */
   kindOf({ nameBytes, dictionary }: Series, slot: number): number {
     const { generation } = this.#versions
     const flags = dictionary.flags(slot)
@@ -85,7 +90,8 @@ export class Placement {
   kindOfKey(counter: Uint8Array, key: Uint8Array): number {
     const answers = this.#answersFor(counter, key)
     if (answers.every((answer) => answer === 1)) return HERE
-    return answers.includes(1) ? DEPENDS : ELSEWHERE
+    if (!answers.includes(1)) return ELSEWHERE
+    return answers.at(-1) === 1 ? HERE_NOW : DEPENDS
   }
 
   /** Whether an event of the slot is misrouted. `lane` is that of an SDK-made id, else -1. */
@@ -93,7 +99,8 @@ export class Placement {
     const kind = this.kindOf(series, slot)
     if (kind === HERE || (lane >= 0 && partitionOfLane(lane) === this.#partition)) return false
     if (kind === ELSEWHERE) return true
-    const { generation } = this.#versions
+    const { generation, lastFrom } = this.#versions
+    if (kind === HERE_NOW && at >= lastFrom) return false
     if (this.#answersGeneration !== generation || this.#answers.size >= ANSWERS_MAX) {
       this.#answers.clear()
       this.#answersGeneration = generation

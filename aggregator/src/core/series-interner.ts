@@ -25,7 +25,7 @@ export class SeriesInterner {
   /** Of the last event that was not refused: its counter, and the slot of its total. */
   ordinal = 0
   slot = 0
-  /** And HERE when it is in its partition; else what placing alone can say: ELSEWHERE, DEPENDS. */
+  /** And HERE when it is in its partition; else what its series alone says of it. */
   placed = HERE
   /** For fields without an id: the lane of the one that an SDK made, -1 for any other. */
   lane = LANE_IN_FIELDS
