@@ -4,18 +4,24 @@ import {
   depthOf,
   extraOf,
   GROUP_SHIFT,
-  homeOf,
   ID_WORDS,
   indexPagesOf,
   isNumbered,
   mask0Of,
-  PAGE_SLOTS,
-  PAGE_SLOTS_SHIFT,
   shapeOf,
-  slotOf,
   word0Of,
   word2Of,
 } from './id-shape.ts'
+import {
+  indexPagesFor,
+  link,
+  linkPage,
+  MADE,
+  MADE_WORDS,
+  openIndex,
+  OTHER_MADE,
+  OTHER_MADE_WORDS,
+} from './id-index.ts'
 import { PAGE_WORDS, PageStore } from './page-store.ts'
 
 export const PAGE_IDS = PAGE_WORDS / ID_WORDS
@@ -23,9 +29,6 @@ const PAGE_IDS_SHIFT = 5
 const GROUP_IDS = 1 << GROUP_SHIFT
 const ID_PAGES_MAX = 31
 const SEGMENT_IDS_MAX = ID_PAGES_MAX * PAGE_IDS
-const INDEX_PAGES_MAX = 5
-/** A page more when they are fuller: 87 %, beyond which a look-up has too many slots to pass. */
-const INDEX_PAGE_FILL_MAX = 224
 
 /**
  * A segment's record, half a line of the cache: how many ids; its shape; where the next id goes, in
@@ -47,14 +50,21 @@ const SEGMENTS_STEP_MIN = 2
 const SEGMENTS_STEP_SHARE = 32
 const NONE = -1
 
-/** Scratch memory of all tables: what is made in it is written away before a call returns. */
-const MADE = new Uint16Array(INDEX_PAGES_MAX * PAGE_SLOTS)
-const MADE_WORDS = new Int32Array(MADE.buffer)
-const OTHER_MADE = new Uint16Array(INDEX_PAGES_MAX * PAGE_SLOTS)
-const OTHER_MADE_WORDS = new Int32Array(OTHER_MADE.buffer)
+/** Ids on their way to another segment, until it has pages for them. */
+const MOVED = new Int32Array(SEGMENT_IDS_MAX * ID_WORDS)
 /** What loads made for the cache's sake gave, so that they are not optimised away. */
 const SEEN = new Int32Array(1)
-const MOVED = new Int32Array(SEGMENT_IDS_MAX * ID_WORDS)
+
+type RepackPlan = {
+  base: number
+  /** Of its own index and the other segment's. */
+  indexPages: number
+  otherPages: number
+  /** Of the hash's first word: ids that have it move. */
+  bit: number
+  shape: number
+  newShape: number
+}
 
 /**
  * Ids by the first bits of their hash, in segments of at most 992 (extendible hashing). A segment is
@@ -72,6 +82,9 @@ export class IdSegments {
   shift = 31
   #idPages = new Int32Array((2 * RECORD_WORDS) << ID_PAGES_SHIFT)
   #segments = 2
+  /** Of the segment that is being written anew: how many ids stay so far, and how many are moved. */
+  #stayed = 0
+  #moved = 0
   /** Pages that a segment's index has at least, because so many ids are coming. */
   #indexPagesMin = 1
   readonly #buckets: BucketNumbers
@@ -139,13 +152,10 @@ export class IdSegments {
     const count = this.records[base + COUNT]!
     openIndex(MADE, indexPages)
     this.#touch(base, count)
-    for (let number = 0; number < count;) {
+    for (let number = 0; number < count; number += PAGE_IDS) {
       const start = this.placeOf(base, number)
-      const slab = this.ids.slabOf(start)
-      const end = Math.min(number + PAGE_IDS, count)
-      for (let place = this.ids.placeOf(start) + 1; number < end; place += ID_WORDS) {
-        link(MADE, indexPages, slab[place]!, number++)
-      }
+      const ids = Math.min(PAGE_IDS, count - number)
+      linkPage(this.ids.slabOf(start), this.ids.placeOf(start), number, ids, indexPages)
     }
     this.#writeIndex(base, MADE_WORDS, indexPages)
   }
@@ -222,39 +232,14 @@ export class IdSegments {
     openIndex(OTHER_MADE, otherPages)
     const newShape = shapeOf(indexPagesOf(shape), bit === 0 ? depth : depth + 1, extra)
     records[base + SHAPE] = newShape
-    const hasDead = this.#buckets.areDead
-    let stayed = 0
-    let moved = 0
-    let to = 0
-    let toSlab: Int32Array = MOVED
-    for (let number = 0; number < total;) {
-      const start = this.placeOf(base, number)
-      const slab = this.ids.slabOf(start)
-      const end = Math.min(number + PAGE_IDS, total)
-      for (let place = this.ids.placeOf(start); number < end; number++, place += ID_WORDS) {
-        const word0 = slab[place]!
-        const word2 = slab[place + 2]!
-        const bucket = bucketOf(word0, word2, shape)
-        if (hasDead && this.#buckets.dead[bucket] === 1) continue
-        const h1 = slab[place + 1]!
-        const payload = slab[place + 3]!
-        const new0 = word0Of(word0, newShape, bucket)
-        const new2 = word2Of(word2, newShape, bucket)
-        if ((word0 & bit) !== 0) {
-          putId(MOVED, moved * ID_WORDS, new0, h1, new2, payload)
-          link(OTHER_MADE, otherPages, h1, moved++)
-          continue
-        }
-        if (stayed % PAGE_IDS === 0) {
-          const page = this.placeOf(base, stayed)
-          toSlab = this.ids.slabOf(page)
-          to = this.ids.placeOf(page)
-        }
-        putId(toSlab, to, new0, h1, new2, payload)
-        to += ID_WORDS
-        link(MADE, indexPages, h1, stayed++)
-      }
+    const plan = { base, indexPages, otherPages, bit, shape, newShape }
+    this.#stayed = 0
+    this.#moved = 0
+    for (let number = 0; number < total; number += PAGE_IDS) {
+      this.#repackPage(this.placeOf(base, number), Math.min(PAGE_IDS, total - number), plan)
     }
+    const stayed = this.#stayed
+    const moved = this.#moved
     this.#freeIdPages(base, stayed, total)
     this.#setCount(base, stayed)
     this.#writeIndex(base, MADE_WORDS, indexPages)
@@ -262,6 +247,44 @@ export class IdSegments {
     this.#putMoved(other, moved)
     this.#setCount(other, moved)
     this.#writeIndex(other, OTHER_MADE_WORDS, otherPages)
+  }
+
+  /** Small enough to be optimised early: it takes most of the time that growth takes. */
+  #repackPage(start: number, count: number, plan: RepackPlan): void {
+    const { base, indexPages, otherPages, bit, shape, newShape } = plan
+    const hasDead = this.#buckets.areDead
+    const slab = this.ids.slabOf(start)
+    let stayed = this.#stayed
+    let moved = this.#moved
+    let to = stayed % PAGE_IDS === 0 ? 0 : this.placeOf(base, stayed)
+    let toSlab = this.ids.slabOf(to)
+    to = this.ids.placeOf(to)
+    let place = this.ids.placeOf(start)
+    for (const end = place + count * ID_WORDS; place < end; place += ID_WORDS) {
+      const word0 = slab[place]!
+      const word2 = slab[place + 2]!
+      const bucket = bucketOf(word0, word2, shape)
+      if (hasDead && this.#buckets.dead[bucket] === 1) continue
+      const h1 = slab[place + 1]!
+      const payload = slab[place + 3]!
+      const new0 = word0Of(word0, newShape, bucket)
+      const new2 = word2Of(word2, newShape, bucket)
+      if ((word0 & bit) !== 0) {
+        putId(MOVED, moved * ID_WORDS, new0, h1, new2, payload)
+        link(OTHER_MADE, otherPages, h1, moved++)
+        continue
+      }
+      if (stayed % PAGE_IDS === 0) {
+        const next = this.placeOf(base, stayed)
+        toSlab = this.ids.slabOf(next)
+        to = this.ids.placeOf(next)
+      }
+      putId(toSlab, to, new0, h1, new2, payload)
+      to += ID_WORDS
+      link(MADE, indexPages, h1, stayed++)
+    }
+    this.#stayed = stayed
+    this.#moved = moved
   }
 
   /** Writes the ids that were moved out to pages of an empty segment. */
@@ -351,10 +374,6 @@ export class IdSegments {
   }
 }
 
-function indexPagesFor(count: number): number {
-  return Math.min(INDEX_PAGES_MAX, Math.ceil(count / INDEX_PAGE_FILL_MAX))
-}
-
 function putId(
   words: Int32Array,
   at: number,
@@ -371,17 +390,4 @@ function putId(
 
 function copyPage(from: Int32Array, at: number, to: Int32Array, toAt: number): void {
   for (let i = 0; i < PAGE_WORDS; i++) to[toAt + i] = from[at + i]!
-}
-
-function openIndex(made: Uint16Array, indexPages: number): void {
-  made.fill(0, 0, indexPages << PAGE_SLOTS_SHIFT)
-}
-
-function link(made: Uint16Array, indexPages: number, h1: number, number: number): void {
-  const end = indexPages << PAGE_SLOTS_SHIFT
-  let slot = homeOf(h1, indexPages)
-  while (made[slot] !== 0) {
-    if (++slot === end) slot = 0
-  }
-  made[slot] = slotOf(number, h1)
 }

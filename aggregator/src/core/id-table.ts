@@ -147,23 +147,28 @@ export class IdTable {
         const differ = ((two ^ tags) & BOTH_TAGS) - BOTH_LOWEST
         const empty = (two - BOTH_LOWEST) & ~two
         if (((differ & BOTH_BORROWS) | (empty & BOTH_HIGHEST)) === 0) continue
-        for (let slot = two & 0xffff, half = 0; ; slot = two >>> 16, half = 1) {
-          if (slot === 0) {
-            this.#freeSlot = 2 * (start + pair) + half
-            this.#freeFor0 = words[at]!
-            this.#freeFor1 = h1
-            return NEW
-          }
-          if ((slot & TAG_MASK) === tag) {
-            const found = this.#compare(base, (slot >>> TAG_BITS) - 1, words, at)
-            if (found !== NEW) return found
-          }
-          if (half === 1) break
+        const low = two & 0xffff
+        if (low === 0) return this.#isNew(2 * (start + pair), words, at)
+        if ((low & TAG_MASK) === tag) {
+          const found = this.#compare(base, (low >>> TAG_BITS) - 1, words, at)
+          if (found !== NEW) return found
         }
+        const high = two >>> 16
+        if (high === 0) return this.#isNew(2 * (start + pair) + 1, words, at)
+        if ((high & TAG_MASK) !== tag) continue
+        const found = this.#compare(base, (high >>> TAG_BITS) - 1, words, at)
+        if (found !== NEW) return found
       }
       pair = 0
       if (++indexPage === indexPages) indexPage = 0
     }
+  }
+
+  #isNew(slot: number, words: Int32Array, at: number): number {
+    this.#freeSlot = slot
+    this.#freeFor0 = words[at]!
+    this.#freeFor1 = words[at + 1]!
+    return NEW
   }
 
   /** Looks for an id in one group of its segment. */
