@@ -1,4 +1,4 @@
-import { homeOf, ID_WORDS, PAGE_SLOTS, PAGE_SLOTS_SHIFT, slotOf } from './id-shape.ts'
+import { homeOf, ID_WORDS, INDEX_PAGE_SLOTS, INDEX_PAGE_SLOTS_SHIFT, slotOf } from './id-shape.ts'
 
 const INDEX_PAGES_MAX = 5
 /** A page more when they are fuller: 87 %, beyond which a look-up has too many slots to pass. */
@@ -8,9 +8,9 @@ const INDEX_PAGE_FILL_MAX = 224
  * Indexes are made here, all tables' by turns, and copied to their pages before the call that made
  * them returns: the own one of the segment that is written anew, and that of its other half.
  */
-export const MADE = new Uint16Array(INDEX_PAGES_MAX * PAGE_SLOTS)
+export const MADE = new Uint16Array(INDEX_PAGES_MAX * INDEX_PAGE_SLOTS)
 export const MADE_WORDS = new Int32Array(MADE.buffer)
-export const OTHER_MADE = new Uint16Array(INDEX_PAGES_MAX * PAGE_SLOTS)
+export const OTHER_MADE = new Uint16Array(INDEX_PAGES_MAX * INDEX_PAGE_SLOTS)
 export const OTHER_MADE_WORDS = new Int32Array(OTHER_MADE.buffer)
 
 /** How many pages the index of so many ids has. */
@@ -20,7 +20,7 @@ export function indexPagesFor(count: number): number {
 
 /** Begins an index: no id is in it. */
 export function openIndex(made: Uint16Array, indexPages: number): void {
-  made.fill(0, 0, indexPages << PAGE_SLOTS_SHIFT)
+  made.fill(0, 0, indexPages << INDEX_PAGE_SLOTS_SHIFT)
 }
 
 /** Adds the ids of a page, numbered from `number` on, to the index that is being made. */
@@ -38,7 +38,7 @@ export function linkPage(
 
 /** Adds one id, by the second word of its hash and its number in the segment. */
 export function link(made: Uint16Array, indexPages: number, h1: number, number: number): void {
-  const end = indexPages << PAGE_SLOTS_SHIFT
+  const end = indexPages << INDEX_PAGE_SLOTS_SHIFT
   let slot = homeOf(h1, indexPages)
   while (made[slot] !== 0) {
     if (++slot === end) slot = 0

@@ -3,8 +3,8 @@ import { PAGE_WORDS } from './page-store.ts'
 export const ID_WORDS = 4
 /** Ids whose 64 bytes are one line of the processor's cache: an index says where, not which. */
 export const GROUP_SHIFT = 2
-export const PAGE_SLOTS = 2 * PAGE_WORDS
-export const PAGE_SLOTS_SHIFT = 8
+export const INDEX_PAGE_SLOTS = 2 * PAGE_WORDS
+export const INDEX_PAGE_SLOTS_SHIFT = 8
 /** A slot of an index: 8 bits of group number + 1, and 8 of the hash as a tag; 0 is empty. */
 export const TAG_BITS = 8
 export const TAG_MASK = (1 << TAG_BITS) - 1
@@ -65,7 +65,7 @@ export function bucketOf(word0: number, word2: number, shape: number): number {
 
 /** The slot at which an id's search begins, of all slots of its segment's index: an even one. */
 export function homeOf(h1: number, indexPages: number): number {
-  return (Math.imul(h1 >>> 16, indexPages << PAGE_SLOTS_SHIFT) >>> 16) & -2
+  return (Math.imul(h1 >>> 16, indexPages << INDEX_PAGE_SLOTS_SHIFT) >>> 16) & -2
 }
 
 export function slotOf(number: number, h1: number): number {

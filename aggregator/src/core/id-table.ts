@@ -17,8 +17,8 @@ import {
   indexPagesOf,
   mask0Of,
   mask2Of,
-  PAGE_SLOTS,
-  PAGE_SLOTS_SHIFT,
+  INDEX_PAGE_SLOTS,
+  INDEX_PAGE_SLOTS_SHIFT,
   slotOf,
   TAG_BITS,
   TAG_MASK,
@@ -116,8 +116,8 @@ export class IdTable {
       const at = (from + row) * ID_WORDS
       const base = directory[words[at]! >>> shift]! * RECORD_WORDS
       const home = homeOf(words[at + 1]!, indexPagesOf(records[base + SHAPE]!))
-      const page = records[base + INDEX + (home >>> PAGE_SLOTS_SHIFT)]!
-      HOMES[located++] = page * PAGE_WORDS + ((home & (PAGE_SLOTS - 1)) >>> 1)
+      const page = records[base + INDEX + (home >>> INDEX_PAGE_SLOTS_SHIFT)]!
+      HOMES[located++] = page * PAGE_WORDS + ((home & (INDEX_PAGE_SLOTS - 1)) >>> 1)
     }
     return located
   }
@@ -136,8 +136,8 @@ export class IdTable {
     const tag = h1 & TAG_MASK
     const tags = tag | (tag << 16)
     const home = homeOf(h1, indexPages)
-    let indexPage = home >>> PAGE_SLOTS_SHIFT
-    let pair = (home & (PAGE_SLOTS - 1)) >>> 1
+    let indexPage = home >>> INDEX_PAGE_SLOTS_SHIFT
+    let pair = (home & (INDEX_PAGE_SLOTS - 1)) >>> 1
     for (;;) {
       const start = records[base + INDEX + indexPage]! * PAGE_WORDS
       const slab = indexes.slabOf(start)
@@ -227,13 +227,13 @@ export class IdTable {
     const { records, indexes } = this.#segments
     const indexPages = indexPagesOf(records[base + SHAPE]!)
     const home = homeOf(h1, indexPages)
-    let indexPage = home >>> PAGE_SLOTS_SHIFT
-    let slot = home & (PAGE_SLOTS - 1)
+    let indexPage = home >>> INDEX_PAGE_SLOTS_SHIFT
+    let slot = home & (INDEX_PAGE_SLOTS - 1)
     for (;;) {
-      const start = records[base + INDEX + indexPage]! * PAGE_SLOTS
+      const start = records[base + INDEX + indexPage]! * INDEX_PAGE_SLOTS
       const slots = indexes.slotsOf(start)
       const first = indexes.slotPlaceOf(start)
-      for (; slot < PAGE_SLOTS; slot++) {
+      for (; slot < INDEX_PAGE_SLOTS; slot++) {
         if (slots[first + slot] === 0) return start + slot
       }
       slot = 0
