@@ -189,3 +189,18 @@ test('ten producers with live traffic cost next to nothing an event', () => {
   expect(ids.intervals.size).toBe(10)
   expect(bytes / (50 * events)).toBeLessThan(0.08)
 })
+
+test('one commit can name more lanes than its buffer could be doubled for', () => {
+  const ids = new RememberedIds(HASH_KEY)
+  for (let i = 0; i < 2000; i++) {
+    const session = Buffer.from(`0mchx2z1a${String(i).padStart(16, 'A')}`)
+    const lane = ids.lanes.intern(session, 0, 7)
+    ids.intervals.insert(ids.intervals.bucket(0, 10, 0), lane, i)
+  }
+  const known = madeOf(ids)
+  const bytes = takeNewIds(ids, (ordinal) => ordinal)
+  expect(bytes.length).toBeLessThan(2000 * 40)
+  const back = new RememberedIds(HASH_KEY)
+  restoreMade(bytes, back)
+  expect(madeOf(back)).toEqual(known)
+})

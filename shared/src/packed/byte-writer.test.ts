@@ -85,3 +85,12 @@ test('what is not there fails once and for all', () => {
     0, 0, 0, 0,
   ])
 })
+
+test('room that is there already is not made again', () => {
+  const writer = new ByteWriter()
+  for (let i = 0; i < 1000; i++) {
+    writer.reserve(25)
+    writer.length += 25
+  }
+  expect(writer.bytes.length).toBeLessThan(4 * writer.length)
+})

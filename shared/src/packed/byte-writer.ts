@@ -100,8 +100,9 @@ export class ByteWriter {
     this.length += this.bytes.write(text, this.length, 'utf8')
   }
 
-  /** Makes room for so many bytes more. */
+  /** Makes room for so many bytes more, unless there is. */
   reserve(bytes: number): void {
+    if (this.length + bytes <= this.bytes.length) return
     const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + bytes))
     this.bytes.copy(larger, 0, 0, this.length)
     this.bytes = larger
