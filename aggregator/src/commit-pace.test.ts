@@ -1,9 +1,7 @@
-import { parseContracts } from '@countersink/shared/contracts'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { CommitPace } from './commit-pace.ts'
-import { hashKeyOf } from './core/keyed-hash.ts'
-import { PartitionState } from './core/partition-state.ts'
-import { RoutingVersions } from './core/placement.ts'
+import type { PartitionState } from './core/partition-state.ts'
+import { emptyState } from './core/state-samples.ts'
 import { LIMITS } from './limits.ts'
 import { createOwnedPartition, type OwnedPartition } from './owned-partition.ts'
 
@@ -32,14 +30,7 @@ function ownedPartition(): OwnedPartition {
     },
     'token',
   )
-  owned.state = new PartitionState({
-    partition: 0,
-    routing: RoutingVersions.fixed(1),
-    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
-    contracts: parseContracts(''),
-    next: 0,
-    appendMax: 0,
-  })
+  owned.state = emptyState()
   return owned
 }
 

@@ -1,13 +1,10 @@
-import { parseContracts } from '@countersink/shared/contracts'
 import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
 import { encodeRecordBatch, noStamp } from '@countersink/shared/kafka/record-batch-encoder'
 import { createLogger } from '@countersink/shared/log'
 import { PACKED_LIMITS, packedHeaders } from '@countersink/shared/packed/packed-format'
 import { PackedWriter } from '@countersink/shared/packed/packed-writer'
 import { expect, test } from 'vitest'
-import { hashKeyOf } from './core/keyed-hash.ts'
-import { PartitionState } from './core/partition-state.ts'
-import { RoutingVersions } from './core/placement.ts'
+import { emptyState } from './core/state-samples.ts'
 import { createIntake } from './intake.ts'
 import { LIMITS } from './limits.ts'
 import { createOwnedPartition } from './owned-partition.ts'
@@ -39,14 +36,7 @@ async function fullRecords(): Promise<FetchedBatch> {
 function ownedPartition() {
   const offsets = { partition: 0, next: 0, floor: 0, idsFloor: 0, revision: 0, appendMax: 0 }
   const owned = createOwnedPartition({ ...offsets, record: undefined, halted: undefined }, 'token')
-  owned.state = new PartitionState({
-    partition: 0,
-    routing: RoutingVersions.fixed(1),
-    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
-    contracts: parseContracts(''),
-    next: 0,
-    appendMax: 0,
-  })
+  owned.state = emptyState()
   return owned
 }
 

@@ -1,22 +1,12 @@
-import { parseContracts } from '@countersink/shared/contracts'
 import { expect, test } from 'vitest'
 import { APPEND_MS_MAX, BatchFold } from './batch-fold.ts'
-import { hashKeyOf } from './keyed-hash.ts'
-import { PartitionState } from './partition-state.ts'
-import { RoutingVersions } from './placement.ts'
+import { emptyState } from './state-samples.ts'
 
 /** length 6 | attributes | timestamp delta 0 | offset delta 0 | no key | no value | no headers */
 const RECORD = Buffer.from([12, 0, 0, 0, 1, 1, 0])
 
 function appendMaxAfter(...times: number[]): number {
-  const state = new PartitionState({
-    partition: 0,
-    routing: RoutingVersions.fixed(1),
-    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
-    contracts: parseContracts(''),
-    next: 0,
-    appendMax: 0,
-  })
+  const state = emptyState()
   const batches = times.map((baseTimestampMs, baseOffset) => ({
     baseOffset,
     nextOffset: baseOffset + 1,

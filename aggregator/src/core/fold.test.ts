@@ -7,10 +7,8 @@ import { Oracle, type OracleEvent } from '../../../test/oracle/oracle.ts'
 import { Columns } from './columns.ts'
 import { createFields, type Fields } from './fields.ts'
 import { fold } from './fold.ts'
-import { hashKeyOf } from './keyed-hash.ts'
-import { PartitionState } from './partition-state.ts'
-import { RoutingVersions } from './placement.ts'
-import { seal, sumsOf } from './state-sums.ts'
+import type { PartitionState } from './partition-state.ts'
+import { emptyState, seal, sumsOf } from './state-samples.ts'
 
 const LATENESS_MS = 8000
 const SIZES_MS = [1000, 5000]
@@ -48,14 +46,7 @@ const event = fc.record({
 const log = fc.array(event, { maxLength: 200 })
 
 function newState(): PartitionState {
-  return new PartitionState({
-    partition: 0,
-    routing: RoutingVersions.fixed(1),
-    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
-    contracts: CONTRACTS,
-    next: 0,
-    appendMax: 0,
-  })
+  return emptyState(CONTRACTS)
 }
 
 function fieldsOf(event: OracleEvent): Fields {

@@ -20,10 +20,8 @@ import { Oracle, type OracleEvent } from '../../../test/oracle/oracle.ts'
 import { snapshotOf } from '../../../test/state-snapshot.ts'
 import { BatchFold } from './batch-fold.ts'
 import { COLUMNS_CAPACITY } from './columns.ts'
-import { hashKeyOf } from './keyed-hash.ts'
-import { PartitionState } from './partition-state.ts'
-import { RoutingVersions } from './placement.ts'
-import { seal, sumsOf } from './state-sums.ts'
+import type { PartitionState } from './partition-state.ts'
+import { emptyState, seal, sumsOf } from './state-samples.ts'
 
 const CONTRACT = {
   latenessMs: 8000,
@@ -84,14 +82,7 @@ const parts: fc.Arbitrary<Part[]> = fc.array(
 )
 
 function newState(contracts = CONTRACTS): PartitionState {
-  return new PartitionState({
-    partition: 0,
-    routing: RoutingVersions.fixed(1),
-    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
-    contracts,
-    next: 0,
-    appendMax: 0,
-  })
+  return emptyState(contracts)
 }
 
 function packed(some: readonly OracleEvent[], encoding: Encoding): ProducerRecord {

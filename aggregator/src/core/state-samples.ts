@@ -1,6 +1,21 @@
+import { type Contracts, parseContracts } from '@countersink/shared/contracts'
 import { seriesName } from '../../../test/oracle/oracle.ts'
-import type { PartitionState } from './partition-state.ts'
+import { hashKeyOf } from './keyed-hash.ts'
+import { PartitionState } from './partition-state.ts'
+import { RoutingVersions } from './placement.ts'
 import { parseSeriesName } from './series-dictionary.ts'
+
+/** For tests: the only partition of a topic, of which nothing was read. */
+export function emptyState(contracts: Contracts = parseContracts('')): PartitionState {
+  return new PartitionState({
+    partition: 0,
+    routing: RoutingVersions.fixed(1),
+    hashKey: hashKeyOf(Buffer.from('0123456789abcdef')),
+    contracts,
+    next: 0,
+    appendMax: 0,
+  })
+}
 
 /** For tests: all sums that a state holds in pages and dirt, by the oracle's names. */
 export function sumsOf(state: PartitionState): Map<string, bigint> {
