@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { topicChecks } from './doctor-kafka.ts'
+import type { Check } from './doctor.ts'
+import { routingTopicChecks, topicChecks } from './doctor-kafka.ts'
 
-function levels(config: Record<string, string>): string[] {
+function levels(config: Record<string, string>, checks = topicChecks): Check['level'][] {
   const description = {
     topic: 't',
     topicId: 'id',
@@ -9,7 +10,7 @@ function levels(config: Record<string, string>): string[] {
     partitions: [{ partition: 0, leader: 1 }],
     config: new Map(Object.entries(config)),
   }
-  return topicChecks(description).map((check) => check.level)
+  return checks(description).map((check) => check.level)
 }
 
 const GOOD = {
@@ -28,5 +29,23 @@ describe('topicChecks', () => {
     expect(levels({ ...GOOD, 'message.timestamp.type': 'CreateTime' })).toEqual(['ok', 'fail'])
     expect(levels({ ...GOOD, 'cleanup.policy': 'compact,delete' })).toEqual(['ok', 'fail'])
     expect(levels({ ...GOOD, 'retention.ms': '3600000' })).toEqual(['ok', 'warn'])
+  })
+})
+
+describe('routingTopicChecks', () => {
+  const good = { 'message.timestamp.type': 'LogAppendTime', 'cleanup.policy': 'compact' }
+
+  it('is content with append time and compaction, which deletes nothing there', () => {
+    expect(levels(good, routingTopicChecks)).toEqual(['ok'])
+  })
+
+  it('fails on what loses versions, or lets nobody take them', () => {
+    for (const wrong of [
+      { 'message.timestamp.type': 'CreateTime' },
+      { 'cleanup.policy': 'delete' },
+      { 'cleanup.policy': 'compact,delete' },
+    ]) {
+      expect(levels({ ...good, ...wrong }, routingTopicChecks)).toEqual(['fail'])
+    }
   })
 })

@@ -1,6 +1,7 @@
 import { formatDuration } from '@countersink/shared/duration'
 import { CountersinkError, messageOf } from '@countersink/shared/errors'
 import type { KafkaAdmin, TopicDescription } from '@countersink/shared/kafka/admin'
+import { routingTopicOf } from '@countersink/shared/kafka/routing-topic'
 import { optionalSetting, requireBrokers, requireTopic, type Settings } from './config.ts'
 import type { Check } from './doctor.ts'
 import { withKafkaAdmin } from './kafka-admin.ts'
@@ -28,6 +29,10 @@ export async function kafkaChecks(settings: Settings): Promise<Check[]> {
       checks.push(await clusterCheck(admin))
       const description = await admin.describeTopic(topic)
       checks.push(...topicChecks(description), await contentCheck(admin, topic))
+      const routing = routingTopicOf(topic)
+      if (await admin.topicExists(routing)) {
+        checks.push(...routingTopicChecks(await admin.describeTopic(routing)))
+      }
     })
   } catch (error) {
     checks.push(failure(error, topic))
@@ -64,8 +69,7 @@ export function topicChecks({ topic, partitions, config }: TopicDescription): Ch
   const timestamps = config.get('message.timestamp.type') ?? ''
   const cleanup = config.get('cleanup.policy') ?? ''
   const retentionMs = Number(config.get('retention.ms') ?? -1)
-  const alter = (setting: string): string =>
-    `kafka-configs.sh --alter --entity-type topics --entity-name ${topic} --add-config ${setting}`
+  const alter = alterationOf(topic)
   const checks: Check[] = [
     { name: 'topic', level: 'ok', detail: `${topic}, ${plural(partitions.length, 'partition')}` },
   ]
@@ -94,6 +98,38 @@ export function topicChecks({ topic, partitions, config }: TopicDescription): Ch
     })
   }
   return checks
+}
+
+/** The topic of the routing versions; one that is not there is made by the first aggregator. */
+export function routingTopicChecks({ topic, config }: TopicDescription): Check[] {
+  const timestamps = config.get('message.timestamp.type') ?? ''
+  const cleanup = config.get('cleanup.policy') ?? ''
+  const alter = alterationOf(topic)
+  const checks: Check[] = []
+  if (timestamps !== 'LogAppendTime') {
+    checks.push({
+      name: 'routing',
+      level: 'fail',
+      detail: `message.timestamp.type of ${topic} is ${timestamps}: no routing version is taken`,
+      fix: alter('message.timestamp.type=LogAppendTime'),
+    })
+  }
+  if (cleanup !== 'compact') {
+    checks.push({
+      name: 'routing',
+      level: 'fail',
+      detail: `cleanup.policy of ${topic} is ${cleanup}: routing versions are deleted one day`,
+      fix: alter('cleanup.policy=compact'),
+    })
+  }
+  if (checks.length > 0) return checks
+  return [{ name: 'routing', level: 'ok', detail: `${topic} keeps all routing versions` }]
+}
+
+/** The command that changes one setting of a topic. */
+function alterationOf(topic: string): (setting: string) => string {
+  const command = `kafka-configs.sh --alter --entity-type topics --entity-name ${topic}`
+  return (setting) => `${command} --add-config ${setting}`
 }
 
 async function contentCheck(admin: KafkaAdmin, topic: string): Promise<Check> {
