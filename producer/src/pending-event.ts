@@ -6,6 +6,21 @@ import type { Place } from './pending.ts'
 import { Receipt } from './receipt.ts'
 import type { IdLane, SessionIds } from './session-ids.ts'
 
+/** Beside its texts: the record's own fields and our bookkeeping. */
+const EVENT_OVERHEAD_BYTES = 64
+/** The lengths of a dim's name and value. */
+const DIM_OVERHEAD_BYTES = 4
+
+/** What an event takes of the buffer and, at most, of a record: batches are cut by it. */
+export function bytesOf({ keyBytes, id, dims }: Pick<EventIntake, 'keyBytes' | 'id' | 'dims'>) {
+  let bytes = EVENT_OVERHEAD_BYTES + keyBytes + Buffer.byteLength(id ?? '')
+  if (dims === undefined) return bytes
+  for (const [name, value] of dims) {
+    bytes += DIM_OVERHEAD_BYTES + Buffer.byteLength(name) + Buffer.byteLength(value)
+  }
+  return bytes
+}
+
 /** One event between add() and its receipt; of several calls when they were combined. */
 export class PendingEvent {
   readonly lane: IdLane

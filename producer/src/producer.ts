@@ -10,7 +10,7 @@ import type { BulkReceipt } from './bulk-receipt.ts'
 import { createCombiner } from './combiner.ts'
 import { createDispatcher, type DispatcherStats } from './dispatcher.ts'
 import { EventIntake, NOT_ROUTED } from './event-intake.ts'
-import { PendingEvent } from './pending-event.ts'
+import { bytesOf, PendingEvent } from './pending-event.ts'
 import { PRODUCER_DEFAULTS, type ProducerOptions } from './producer-options.ts'
 import type { Receipt } from './receipt.ts'
 import { createRecordEncoder } from './record-encoder.ts'
@@ -68,8 +68,6 @@ export type Producer = {
 
 const NOT_FRESH =
   'the routing versions of the topic could not be read for longer than their lease: nobody can say where copies of the event go'
-/** Beside its key and id: the record's own fields and our bookkeeping. */
-const EVENT_OVERHEAD_BYTES = 64
 /** So much of its delivery time, at most a second of it, an event may lose by being combined. */
 const COMBINE_EARLIER_PART = 0.1
 const COMBINE_EARLIER_MS_MAX = 1000
@@ -147,8 +145,7 @@ export function createProducer(options: ProducerOptions): Producer {
   }
 
   function newPending(deadlineMs: number): PendingEvent {
-    const bytes = EVENT_OVERHEAD_BYTES + intake.keyBytes + Buffer.byteLength(intake.id ?? '')
-    return new PendingEvent(intake, bytes, deadlineMs)
+    return new PendingEvent(intake, bytesOf(intake), deadlineMs)
   }
 
   /** Why nothing can be added; undefined when it can. */

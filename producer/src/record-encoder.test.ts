@@ -3,7 +3,8 @@ import { parsePacked } from '@countersink/shared/packed/packed-reader'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { EventIntake } from './event-intake.ts'
-import { PendingEvent } from './pending-event.ts'
+import { createPartitionLane } from './partition-lane.ts'
+import { bytesOf, PendingEvent } from './pending-event.ts'
 import { createRecordEncoder, type EncodedBatch, type EventFormat } from './record-encoder.ts'
 import { routerOf } from './router-samples.ts'
 import { SessionIds } from './session-ids.ts'
@@ -88,3 +89,24 @@ test('a batch that turns out larger than it looked leaves its last events out', 
   expect(batch.pendings).toEqual(pendings.slice(0, 3))
   expect(pendings.map(({ id }) => id === undefined)).toEqual(list.map((_, i) => i >= 3))
 })
+
+test.each(['packed', 'json'] as const)(
+  '%s events with dims leave in batches of the size asked for',
+  (format) => {
+    const ids = new SessionIds(NOW)
+    const intake = new EventIntake(ids, routerOf(1, LIMITS.atMsMax), undefined)
+    const bytesMax = 20_000
+    const lane = createPartitionLane(0)
+    for (let i = 0; i < 1000; i++) {
+      const dims = Object.fromEntries(
+        ['a', 'b', 'c'].map((name) => [name, `${i}`.padEnd(100, 'ü')]),
+      )
+      expect(intake.read({ counter: 'c', key: `k${i}`, dims }, NOW)).toBeUndefined()
+      lane.push(new PendingEvent(intake, bytesOf(intake), 0))
+    }
+    const { records } = createRecordEncoder(format, ids, bytesMax)(lane.take(bytesMax))
+    const bytes = records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
+    expect(bytes).toBeGreaterThan(bytesMax / 2)
+    expect(bytes).toBeLessThan(bytesMax * 1.1)
+  },
+)

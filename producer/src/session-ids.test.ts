@@ -60,3 +60,13 @@ test('sessions differ even in the same millisecond, and sort by their start', ()
   const times = [0, 1_700_000_000_000, 1_700_000_000_001].map((ms) => new SessionIds(ms).session)
   expect(times.toSorted()).toEqual(times)
 })
+
+test.each([0, 1_700_000_000_000.5, -1, Number.NaN, Infinity, 36 ** 9])(
+  'a session that began at %d by the clock of its caller has ids of the form',
+  (nowMs) => {
+    const ids = new SessionIds(nowMs)
+    const { session } = ids
+    const id = ids.next(ids.laneOf(counterOf(ids, 'c'), 0))
+    expect(parseSdkId(id)).toEqual({ session, lane: 0, sequence: 0 })
+  },
+)

@@ -4,6 +4,7 @@ import { isText, LIMITS } from '@countersink/shared/event'
 import { formatSdkId, SDK_ID } from '@countersink/shared/sdk-id'
 
 const SESSION_RANDOM_BYTES = 12
+const TIME_MAX = 36 ** SDK_ID.timeChars - 1
 /** An id names its partition: the lane is counterNumber * LANE_PARTITIONS + partition. */
 export const LANE_PARTITIONS = 65_536
 /** Counters that have lanes of their own; events of further ones get ids of another form. */
@@ -64,7 +65,9 @@ export class SessionIds {
   #unnumbered = 0
 
   constructor(nowMs: number, contracts?: Contracts) {
-    const time = nowMs.toString(36).padStart(SDK_ID.timeChars, '0')
+    // Any other text would make records that nobody can read: a caller's clock may have fractions.
+    const begun = Math.min(Math.max(Math.floor(nowMs) || 0, 0), TIME_MAX)
+    const time = begun.toString(36).padStart(SDK_ID.timeChars, '0')
     this.session = time + randomBytes(SESSION_RANDOM_BYTES).toString('base64url')
     this.#contracts = contracts
   }
