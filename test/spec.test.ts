@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
@@ -24,4 +24,23 @@ test('docs/SPEC.md: every invariant has tests, and every test that it names is t
     }
   }
   expect(missing).toEqual([])
+})
+
+test('docs/faults.md: every fault in the name of a test is there with its file, and no other', async () => {
+  const named: string[] = []
+  for (const file of await readdir(new URL('test/', ROOT))) {
+    if (!file.endsWith('.test.ts') || file === 'spec.test.ts') continue
+    const source = await readFile(new URL(`test/${file}`, ROOT), 'utf8')
+    // What stands before the colon of a name, such as "F12, I4: ".
+    for (const [, marks = ''] of source.matchAll(/['`"]((?:[IF]\d+, )*[IF]\d+): /g)) {
+      for (const [fault] of marks.matchAll(/F\d+/g)) named.push(`${fault} test/${file}`)
+    }
+  }
+  const page = await readFile(new URL('docs/faults.md', ROOT), 'utf8')
+  const listed = [...page.matchAll(/^\| (F\d+) \|.*\| ([^|]+) \|$/gm)].flatMap(
+    ([, fault = '', files = '']) =>
+      [...files.matchAll(/`([^`]+)`/g)].map(([, file = '']) => `${fault} ${file}`),
+  )
+  expect(listed.length).toBeGreaterThan(0)
+  expect(listed.toSorted()).toEqual([...new Set(named)].toSorted())
 })
