@@ -95,6 +95,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     rejoinWanted = false
     await client.connect([topic])
     coordinator = await client.coordinator(groupId)
+    if (hasLeft()) return
     const joined = await join(coordinator)
     if (hasLeft()) return
     memberId = joined.memberId
@@ -132,6 +133,8 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
       if (!isMemberIdRequired(error)) throw error
       // Kept at once, so that leave() can name us even while the join below is waiting.
       memberId = error.memberId
+      // Who has left meanwhile would wait for the others' rebalance, on a connection made anew.
+      if (hasLeft()) throw error
       return (await send()) as JoinedGroup
     }
   }
