@@ -8,17 +8,18 @@ declare module 'vitest' {
   }
 }
 
-let servers: RunningServers | undefined
+const running: RunningServers[] = []
 
-/** One broker and one Postgres for the whole run; each test file makes its own topic and database. */
+/** One broker and one Postgres for a project; each test file makes its own topic and database. */
 export async function setup(project: TestProject): Promise<void> {
   const begun = Date.now()
-  servers = await startTestServers()
+  const servers = await startTestServers()
+  running.push(servers)
   const { brokers, adminUrl, where } = servers
   project.provide('servers', { brokers, adminUrl })
   console.error(`servers from ${where}, ready in ${((Date.now() - begun) / 1000).toFixed(1)} s`)
 }
 
 export async function teardown(): Promise<void> {
-  await servers?.stop()
+  for (const servers of running.splice(0)) await servers.stop()
 }

@@ -1,15 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { processEnvironment } from '@countersink/local/config'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { type PostgresProxy, startPostgresProxy } from './postgres-proxy.ts'
+import { createFixture } from './query-fixture.ts'
 import { databaseUrl } from './servers.ts'
 import { waitFor } from './stack.ts'
 
 const MIGRATOR = fileURLToPath(new URL('migrator.ts', import.meta.url))
+const FIRST = new URL('../shared/src/postgres/migrations/0001_countersink.sql', import.meta.url)
 const MIGRATORS = 6
 
 const name = `t_${randomBytes(6).toString('hex')}`
@@ -92,4 +95,43 @@ test('F31: killed in mid-migration nothing is half made, and of many migrators o
     return rows.map(({ n }) => n)
   })
   expect(new Set(applied)).toEqual(new Set([1]))
+})
+
+test('what was counted before sums stood as int4 is read beside what is counted after', async () => {
+  const direct = databaseUrl(inject('servers').adminUrl, name)
+  const at = Date.UTC(2026, 0, 1)
+  await withDatabase(async (client) => {
+    await client.query(await readFile(FIRST, 'utf8'))
+    await client.query(
+      `create table public.countersink_migrations
+         (id serial primary key, name varchar(255) not null, run_on timestamp not null);
+       insert into public.countersink_migrations (name, run_on) values ('0001_countersink', now());
+       insert into countersink_1.counters (name) values ('views');
+       insert into countersink_1.window_sizes (counter, size) values (1, 60000);
+       insert into countersink_1.partitions (partition, start, next, floor, ids_floor)
+         values (0, 0, 8, 4, 0);
+       insert into countersink_1.series (counter, partition, slot, key) values (1, 0, 0, 'old');
+       insert into countersink_1.total_pages (counter, partition, page, next, totals)
+         values (1, 0, 0, 4, array_fill(5::bigint, array[128]));
+       insert into countersink_1.window_deltas (partition, first, counter, start, slots, deltas)
+         values (0, 4, 1, ${at}, '{0}', '{7}')`,
+    )
+  })
+  expect(await exitCode(startMigrator(direct))).toBe(0)
+  await withDatabase(async (client) => {
+    const [later] = await createFixture(client, 1, 'likes', 1, 1)
+    for (let i = 0; i < 20; i++) {
+      await later?.commit(client, [{ key: 'new', at, delta: 1n }], {
+        pages: i < 10 ? 'all' : 'none',
+      })
+    }
+    const { rows } = await client.query<{ key: string; total: string }>(
+      'select key, total from countersink.totals order by key',
+    )
+    expect(rows).toEqual([
+      { key: 'new', total: '20' },
+      { key: 'old', total: '12' },
+    ])
+    await client.query('select countersink.create_generation(2)')
+  })
 })

@@ -229,12 +229,13 @@ async function insert(
   await client.query(`insert into ${into} values ${values.join(', ')} ${onConflict}`, rows.flat(1))
 }
 
-/** Makes a counter with its window sizes and the rows of its partitions. */
+/** Makes a counter with its window sizes and the rows of its partitions, `firstPartition` and on. */
 export async function createFixture(
   client: pg.ClientBase,
   generation: number,
   counter: string,
   partitions: number,
+  firstPartition = 0,
 ): Promise<FixturePartition[]> {
   const schema = `countersink_${generation}`
   const { rows } = await client.query<{ counter: number }>(
@@ -246,7 +247,9 @@ export async function createFixture(
     `insert into ${schema}.window_sizes (counter, size) select $1, unnest($2::bigint[])`,
     [id, SIZES],
   )
-  const made = Array.from({ length: partitions }, (_, p) => new FixturePartition(schema, p, id))
+  const made = Array.from({ length: partitions }, (_, i) => {
+    return new FixturePartition(schema, firstPartition + i, id)
+  })
   for (const partition of made) await partition.create(client)
   return made
 }

@@ -7,8 +7,8 @@ const NAME_WORDS = 8
 const LANE_WORD = 7
 const LANES_INITIAL = 64
 const INDEX_LOAD_MAX = 0.6
-/** So many lanes in a partition's lateness are one for every four ids that could be remembered. */
-export const LANES_PER_PARTITION_MAX = 2 ** 24
+/** Each may take 264 bytes with its set and interval: half a gigabyte at this bound. */
+export const LANES_PER_PARTITION_MAX = 2 ** 21
 /** Lanes without intervals are forgotten when there are so many of them, and a fifth of all. */
 const IDLE_LANES_MAX = 64
 const IDLE_SHARE_MAX = 0.2

@@ -129,22 +129,17 @@ begin
     ids bytea not null
   );
 
-  -- Here and in the pages: sums stand as int4 when all of their row fit, else as int8, and what does
-  -- not fit that has the rest, times 2^64, in carries.
   create table window_deltas (
     partition int not null,
     first bigint not null,
     counter int not null,
     start bigint not null,
     slots int[] not null,
-    small_deltas int[],
-    deltas bigint[],
-    carries bigint[],
-    check (num_nonnulls(small_deltas, deltas) = 1)
+    deltas bigint[] not null,
+    carries bigint[]
   );
   create index window_deltas_by_commit on window_deltas (partition, first);
   alter table window_deltas alter column slots set storage external;
-  alter table window_deltas alter column small_deltas set storage external;
   alter table window_deltas alter column deltas set storage external;
 
   create table total_pages (
@@ -152,10 +147,8 @@ begin
     partition int not null,
     page int not null,
     next bigint not null,
-    small_totals int[],
-    totals bigint[],
+    totals bigint[] not null,
     carries bigint[],
-    check (num_nonnulls(small_totals, totals) = 1),
     primary key (counter, partition, page)
   ) with (fillfactor = 70);
 
@@ -167,10 +160,8 @@ begin
     start bigint not null,
     next bigint not null,
     slots smallint[] not null,
-    small_deltas int[],
-    deltas bigint[],
+    deltas bigint[] not null,
     carries bigint[],
-    check (num_nonnulls(small_deltas, deltas) = 1),
     primary key (counter, partition, page, size, start)
   ) with (fillfactor = 90);
 
@@ -218,7 +209,7 @@ begin
     select counter, key, dims, sum(delta) as total
     from (
       select c.name as counter, s.key, s.dims,
-        coalesce(t.small_totals[(s.slot & 127) + 1], t.totals[(s.slot & 127) + 1], 0)
+        coalesce(t.totals[(s.slot & 127) + 1], 0)
           + coalesce(t.carries[(s.slot & 127) + 1], 0) * 18446744073709551616::numeric as delta
       from %1$I.series s
       join %1$I.counters c using (counter)
@@ -232,8 +223,7 @@ begin
       join %1$I.partitions p on p.partition = s.partition
       join %1$I.window_deltas d
         on d.partition = s.partition and d.first >= p.floor and d.counter = s.counter
-      cross join unnest(d.slots, coalesce(d.small_deltas::bigint[], d.deltas), d.carries)
-        u (slot, delta, carry)
+      cross join unnest(d.slots, d.deltas, d.carries) u (slot, delta, carry)
       left join %1$I.total_pages t
         on t.counter = s.counter and t.partition = s.partition and t.page = s.slot >> 7
       where u.slot = s.slot and d.first >= coalesce(t.next, 0)
@@ -252,8 +242,7 @@ begin
       join %1$I.window_sizes z using (counter)
       join %1$I.window_pages w on w.counter = s.counter and w.partition = s.partition
         and w.page = s.slot >> 7 and w.size = z.size
-      cross join unnest(w.slots, coalesce(w.small_deltas::bigint[], w.deltas), w.carries)
-        u (slot, delta, carry)
+      cross join unnest(w.slots, w.deltas, w.carries) u (slot, delta, carry)
       where u.slot = s.slot & 127
       union all
       select c.name, s.key, s.dims, z.size, d.start - d.start %% z.size,
@@ -264,8 +253,7 @@ begin
       join %1$I.partitions p on p.partition = s.partition
       join %1$I.window_deltas d
         on d.partition = s.partition and d.first >= p.floor and d.counter = s.counter
-      cross join unnest(d.slots, coalesce(d.small_deltas::bigint[], d.deltas), d.carries)
-        u (slot, delta, carry)
+      cross join unnest(d.slots, d.deltas, d.carries) u (slot, delta, carry)
       -- One index look-up a delta, by all five columns: without statistics, in the first minute of
       -- a database, the planner joined by the first two and filtered (57 s for 19,000 deltas).
       left join lateral (
