@@ -4,9 +4,8 @@ import { createLogger } from '@countersink/shared/log'
 import { parseSdkId } from '@countersink/shared/sdk-id'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { metricOf } from './aggregator-metrics.ts'
-import { COUNTED_CONTRACT, type CountedBed, createCountedBed } from './counted-bed.ts'
+import { type CountedBed, createCountedBed } from './counted-bed.ts'
 import { type ServiceHandle, waitFor } from './stack.ts'
-import { createTally } from './tally.ts'
 import { readTopic } from './topic-events.ts'
 
 const PARTITIONS = 3
@@ -82,11 +81,10 @@ test('I1, I3, I5, I6: SDK-made ids are remembered as intervals over kills, copie
     sent += before.length
     if (round < KILLS) await aggregator.start()
   }
-  const tally = createTally(bed, COUNTED_CONTRACT)
-  tally.add(await readTopic(bed))
-  await tally.settled()
-  const counted = await tally.actual()
-  expect(counted).toEqual(tally.expected())
+  bed.tally.add(await readTopic(bed))
+  await bed.tally.settled()
+  const counted = await bed.tally.actual()
+  expect(counted).toEqual(bed.tally.expected())
   expect(counted.ledger).toMatchObject({ applied: sent, conflict: 0, late: 0, invalid: 0 })
   expect(counted.ledger.duplicate).toBeGreaterThan((sent * KILLS) / (KILLS + 1) / 2)
 

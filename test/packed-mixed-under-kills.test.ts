@@ -1,10 +1,9 @@
 import { type Outcome, readOutcomes } from '@countersink/shared/outcomes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { COUNTED_CONTRACT } from './counted-bed.ts'
+import { type CountedBed, createCountedBed } from './counted-bed.ts'
 import { createMixedWriter, type MixedWriter } from './mixed-writer.ts'
 import type { OracleEvent } from './oracle/oracle.ts'
-import { createTestBed, type TestBed, waitFor } from './stack.ts'
-import { createTally, type Tally } from './tally.ts'
+import { waitFor } from './stack.ts'
 
 const KILLS = 5
 const EVENTS_PER_ROUND = 4000
@@ -14,19 +13,14 @@ const KEYS = 200
 const HOUR_MS = 3_600_000
 const SESSIONS = ['0mchx2z1aAZaz09_-AZaz09_A', '0mchx2z1bAZaz09_-AZaz09_B']
 
-let bed: TestBed
+let bed: CountedBed
 let writer: MixedWriter
-let tally: Tally
 let placed = 0
 
 beforeAll(async () => {
-  bed = await createTestBed({
-    partitions: 4,
-    contractsYaml: 'defaults: { lateness: 24h, windows: [1m, 1h], breakdowns: [[country]] }',
-    env: { COUNTERSINK_SESSION_TIMEOUT_MS: '1500' },
-  })
+  const env = { COUNTERSINK_SESSION_TIMEOUT_MS: '1500' }
+  bed = await createCountedBed({ partitions: 4, env })
   writer = await createMixedWriter(bed.brokers, bed.topic)
-  tally = createTally(bed, COUNTED_CONTRACT)
 })
 
 afterAll(async () => {
@@ -37,7 +31,7 @@ afterAll(async () => {
 async function write(events: readonly OracleEvent[]): Promise<void> {
   const written = await writer.write(events)
   placed += written.length
-  tally.add(written)
+  bed.tally.add(written)
 }
 
 /**
@@ -83,22 +77,22 @@ test('I1, I3, I4, I5, I6: JSON and packed records in one topic, copies across bo
   const aggregator = await bed.startService('aggregator', { until: 'alive' })
   let written = 0
   for (let round = 0; round <= KILLS; round++) {
-    const before = await tally.position()
+    const before = await bed.tally.position()
     const events = Array.from({ length: EVENTS_PER_ROUND }, (_, i) =>
       eventNumber(written + i, base),
     )
     written += EVENTS_PER_ROUND
     await write(events.slice(0, EVENTS_PER_ROUND / 2))
-    await waitFor(async () => (await tally.position()) > before, { what: 'progress' })
+    await waitFor(async () => (await bed.tally.position()) > before, { what: 'progress' })
     if (round < KILLS) await aggregator.kill()
     await write(events.slice(EVENTS_PER_ROUND / 2))
     if (round < KILLS) await aggregator.start()
   }
-  await tally.settled()
-  const counted = await tally.actual()
-  expect(counted).toEqual(tally.expected())
+  await bed.tally.settled()
+  const counted = await bed.tally.actual()
+  expect(counted).toEqual(bed.tally.expected())
   expect(counted.ledger.read).toBe(placed)
   const { duplicate, conflict, invalid } = counted.ledger
   expect(Math.min(duplicate, conflict, invalid), JSON.stringify(counted.ledger)).toBeGreaterThan(10)
-  expect(await storedOutcomes()).toEqual(tally.expectedOutcomes)
+  expect(await storedOutcomes()).toEqual(bed.tally.expectedOutcomes)
 })

@@ -2,11 +2,10 @@ import { createProducer, type Producer, type ProducerOptions } from '@countersin
 import type { EventInput } from '@countersink/shared/event'
 import { createLogger } from '@countersink/shared/log'
 import { afterEach, expect, test } from 'vitest'
-import { COUNTED_CONTRACT, type CountedBed, createCountedBed } from './counted-bed.ts'
+import { type CountedBed, createCountedBed } from './counted-bed.ts'
 import { ownServers, type ServiceHandle, waitFor } from './stack.ts'
 import { startTcpProxy } from './tcp-proxy.ts'
 import { readTopic } from './topic-events.ts'
-import { createTally } from './tally.ts'
 
 const env = { COUNTERSINK_SESSION_TIMEOUT_MS: '1500' }
 const COUNTERS = ['views', 'plays', 'likes']
@@ -73,7 +72,7 @@ async function storedSums(bed: CountedBed): Promise<Record<string, number>> {
 
 /** Counts everything that is in the topic, and compares with an oracle that read it too. */
 async function expectCounted(bed: CountedBed): Promise<{ duplicate: number }> {
-  const tally = createTally(bed, COUNTED_CONTRACT)
+  const { tally } = bed
   tally.add(await readTopic(bed))
   await tally.settled()
   const actual = await tally.actual()
