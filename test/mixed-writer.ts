@@ -6,19 +6,11 @@ import { PackedWriter } from '@countersink/shared/packed/packed-writer'
 import { partitionOf, recordKey } from '@countersink/shared/routing'
 import { parseSdkId } from '@countersink/shared/sdk-id'
 import type { OracleEvent } from './oracle/oracle.ts'
-
-/** An event at its place in the log; without one the record at that place is damaged. */
-export type PlacedEvent = {
-  event: OracleEvent | undefined
-  partition: number
-  offset: number
-  index: number
-  appendTimeMs: number
-}
+import type { Written } from './tally.ts'
 
 export type MixedWriter = {
   /** Appends events to the partitions they belong to, some as JSON, some packed in various ways. */
-  write(events: readonly OracleEvent[]): Promise<PlacedEvent[]>
+  write(events: readonly OracleEvent[]): Promise<Written[]>
   stop(): Promise<void>
 }
 
@@ -81,13 +73,9 @@ export async function createMixedWriter(brokers: string, topic: string): Promise
 
   return {
     async write(events) {
-      const byPartition = new Map<number, OracleEvent[]>()
-      for (const event of events) {
-        const partition = partitionOf(recordKey(event.counter, event.key), partitions)
-        const others = byPartition.get(partition)
-        if (others === undefined) byPartition.set(partition, [event])
-        else others.push(event)
-      }
+      const byPartition = Map.groupBy(events, ({ counter, key }) =>
+        partitionOf(recordKey(counter, key), partitions),
+      )
       const sends = [...byPartition].map(async ([partition, some]) => {
         const parts = partsOf(some)
         const records = parts.map(({ record }) => record)
