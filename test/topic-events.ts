@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import type { Parsed } from '@countersink/shared/event'
 import { createKafkaAdmin } from '@countersink/shared/kafka/admin'
-import { createConsumer } from '@countersink/shared/kafka/consumer'
 import { RecordCursor } from '@countersink/shared/kafka/record-batch'
+import { createTopicReader } from '@countersink/shared/kafka/topic-reader'
 import { createLogger } from '@countersink/shared/log'
 import { parseRecordEvents, type RecordEncoding } from '@countersink/shared/record-parser'
 import type { WrittenEvent } from './log-writer.ts'
@@ -25,53 +25,50 @@ export async function readTopic(bed: { brokers: string; topic: string }): Promis
   const ends = await admin.endOffsets(topic)
   await admin.stop()
   const next = new Map<number, number>()
-  const events: TopicEvent[] = []
+  const seen: SeenEvent[] = []
   const cursor = new RecordCursor()
-  const consumer = createConsumer({
+  const reader = createTopicReader({
     ...base,
     topic,
-    groupId: `topic-events-${randomUUID()}`,
-    sessionTimeoutMs: 6_000,
-    heartbeatIntervalMs: 500,
-    rebalanceTimeoutMs: 6_000,
-    maxBytesPerPartition: 1024 * 1024,
-    maxWaitMs: 500,
-    maxBytes: 16 * 1024 * 1024,
-    hooks: {
-      onAssigned: async (added) => new Map(added.map((partition) => [partition, 0])),
-      onRevoked: () => undefined,
-      onOutOfRange: async () => undefined,
-      async onBatch({ partition, fetchedOffset, nextOffset, batches }) {
-        for (const batch of batches) {
-          cursor.open(batch, fetchedOffset)
-          while (cursor.next()) {
-            for (const event of eventsAt(cursor)) events.push({ ...event, partition })
-          }
+    starts: new Map([...ends.keys()].map((partition) => [partition, 0])),
+    async onBatch({ partition, fetchedOffset, nextOffset, batches }) {
+      for (const batch of batches) {
+        cursor.open(batch, fetchedOffset)
+        while (cursor.next()) {
+          for (const event of eventsAt(cursor)) seen.push({ ...event, partition })
         }
-        next.set(partition, nextOffset)
-      },
+      }
+      next.set(partition, nextOffset)
     },
+    onOutOfRange: () => undefined,
   })
-  await consumer.start()
+  reader.start()
   try {
     const isRead = (): boolean => [...ends].every(([p, end]) => (next.get(p) ?? 0) >= end)
     await waitFor(isRead, { what: 'the whole topic' })
   } finally {
-    await consumer.stop()
+    await reader.stop()
   }
-  return events.toSorted(
-    (a, b) => a.partition - b.partition || a.offset - b.offset || a.index - b.index,
-  )
+  return seen
+    .map(validEvent)
+    .toSorted((a, b) => a.partition - b.partition || a.offset - b.offset || a.index - b.index)
 }
 
-function eventsAt(cursor: RecordCursor): Omit<TopicEvent, 'partition'>[] {
+type SeenEvent = Omit<TopicEvent, 'event'> & { parsed: Parsed }
+
+function eventsAt(cursor: RecordCursor): Omit<SeenEvent, 'partition'>[] {
   const { offset, timestampMs: appendTimeMs, keyStart, keyEnd, records } = cursor
   const key = keyStart < 0 ? null : records.toString('utf8', keyStart, keyEnd)
   const { encoding, events } = parseRecordEvents(cursor)
   return events.map((parsed, index) => {
-    if (!parsed.ok) throw new Error(`offset ${offset}, event ${index}: ${parsed.reason}`)
-    const { dims, ...fields } = parsed.event
-    const event = dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
-    return { event, offset, index, appendTimeMs, encoding, key }
+    return { parsed, offset, index, appendTimeMs, encoding, key }
   })
+}
+
+function validEvent({ parsed, ...place }: SeenEvent): TopicEvent {
+  const { offset, index } = place
+  if (!parsed.ok) throw new Error(`offset ${offset}, event ${index}: ${parsed.reason}`)
+  const { dims, ...fields } = parsed.event
+  const event = dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
+  return { ...place, event }
 }
