@@ -5,7 +5,7 @@ import { checkSums, firstLoadMs, lastLoadMs, untilCounted } from './counted.ts'
 import { flatShape, loadEvents, startOf } from './loads.ts'
 import { writeResults } from './results.ts'
 import { type BenchServers, startServers } from './servers.ts'
-import { type Service, startAggregator } from './services.ts'
+import { withAggregator } from './services.ts'
 import { markdown, number, whole } from './throughput-table.ts'
 import { appendToTopic, emptyTopic } from './topic-load.ts'
 
@@ -25,6 +25,8 @@ const { values } = parseArgs({
     lateness: { type: 'string', default: '1h' },
   },
 })
+
+const ENCODING = values.packed ? 'packed' : 'json'
 
 type Step = {
   keys: number
@@ -56,8 +58,7 @@ async function main(): Promise<void> {
     return [whole(keys), whole(events), whole(eventsPerSecond), number(loadSeconds, 2)]
   })
   console.log(markdown(head, rows))
-  const encoding = values.packed ? 'packed' : 'json'
-  writeResults(`growth-${encoding}`, { encoding, lateness: values.lateness, steps })
+  writeResults(`growth-${ENCODING}`, { encoding: ENCODING, lateness: values.lateness, steps })
 }
 
 /**
@@ -74,7 +75,7 @@ async function* grow(
   const options = {
     brokers: servers.brokers,
     topic: `bench.${run}`,
-    encoding: values.packed ? 'packed' : 'json',
+    encoding: ENCODING,
     partitions: PARTITIONS,
     load: {
       shape: flatShape(keys),
@@ -116,21 +117,6 @@ async function* grow(
   await checkSums(databaseUrl, load)
   await servers.dropDatabase(run)
   await servers.deleteTopic(options.topic)
-}
-
-async function withAggregator<T>(
-  options: Parameters<typeof startAggregator>[0],
-  work: (aggregator: Service) => Promise<T>,
-): Promise<T> {
-  const aggregator = await startAggregator(options)
-  try {
-    return await work(aggregator)
-  } catch (error) {
-    console.error((await aggregator.log()).slice(-2000))
-    throw error
-  } finally {
-    await aggregator.stop()
-  }
 }
 
 /** 10m is ten million. */

@@ -42,6 +42,22 @@ export async function startAggregator(options: ServiceOptions): Promise<Service>
   return service
 }
 
+/** An aggregator for one piece of work; when that fails, the end of its log is shown. */
+export async function withAggregator<T>(
+  options: ServiceOptions,
+  work: (aggregator: Service) => Promise<T>,
+): Promise<T> {
+  const aggregator = await startAggregator(options)
+  try {
+    return await work(aggregator)
+  } catch (error) {
+    console.error((await aggregator.log()).slice(-2000))
+    throw error
+  } finally {
+    await aggregator.stop()
+  }
+}
+
 /** Resolves when the API says that it is ready. */
 export async function startQueryApi(options: ServiceOptions): Promise<Service> {
   const service = await startService('query-api', options)

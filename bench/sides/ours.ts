@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatDuration } from '@countersink/shared/duration'
 import { checkSums, firstLoadMs, untilCounted } from '../counted.ts'
-import { startAggregator } from '../services.ts'
+import { withAggregator } from '../services.ts'
 import { withClient } from '../servers.ts'
 import type { Encoding } from '../topic-load.ts'
 import { meterCosts } from './costs.ts'
@@ -31,7 +31,7 @@ async function run({ servers, run: name, load }: SideContext): Promise<SideRun> 
   const size = formatDuration(load.oracle.windowMs)
   const contractsYaml = `defaults: { lateness: 1h, windows: [${size}] }\n`
   const meter = await meterCosts(servers)
-  const aggregator = await startAggregator({
+  const service = {
     ...servers,
     databaseUrl,
     topic: load.topic,
@@ -39,20 +39,18 @@ async function run({ servers, run: name, load }: SideContext): Promise<SideRun> 
     contractsYaml,
     // Its own start counts among its costs: afterwards a short run would be over before we look.
     onSpawn: meter.begin,
-  })
+  }
   try {
-    const endMs = await untilCounted(databaseUrl, load)
-    await meter.end()
-    const costs = await meter.stop()
-    const seconds = (endMs - (await firstLoadMs(aggregator))) / 1000
-    await checkSums(databaseUrl, load)
-    const stored = await withClient(databaseUrl, storedBytes)
-    return { ...costs, ...stored, seconds, eventsPerSecond: load.events / seconds }
-  } catch (error) {
-    console.error((await aggregator.log()).slice(-2000))
-    throw error
+    return await withAggregator(service, async (aggregator) => {
+      const endMs = await untilCounted(databaseUrl, load)
+      await meter.end()
+      const costs = await meter.stop()
+      const seconds = (endMs - (await firstLoadMs(aggregator))) / 1000
+      await checkSums(databaseUrl, load)
+      const stored = await withClient(databaseUrl, storedBytes)
+      return { ...costs, ...stored, seconds, eventsPerSecond: load.events / seconds }
+    })
   } finally {
-    await aggregator.stop()
     await servers.dropDatabase(name)
   }
 }
