@@ -8,10 +8,11 @@ export type Job = { load: LoadName; side: Side }
 export type ScheduleOptions = {
   loads: readonly LoadName[]
   sides: readonly Side[]
-  /** Of these loads the peers' figures come first. */
-  firstPeerLoads: readonly LoadName[]
   runs: number
 }
+
+/** Of these loads the peers' figures come first. */
+const FIRST_PEER_LOADS: readonly LoadName[] = ['skewed', 'flat']
 
 /**
  * All that is to be run, what matters most first, since time may end before the list does: all of
@@ -19,18 +20,17 @@ export type ScheduleOptions = {
  * the other loads; the peers again. Runs of the same kind are never neighbours, so that a slow
  * minute of the machine does not hit all runs of one.
  */
-export function scheduleJobs(options: ScheduleOptions): Job[] {
-  const { loads, sides, runs } = options
+export function scheduleJobs({ loads, sides, runs }: ScheduleOptions): Job[] {
   const isPeer = (side: Side): boolean => PEER_SIDES.includes(side)
   const ours = sides.filter((side) => !isPeer(side))
   const peers = sides.filter(isPeer)
-  const counting = loads.filter((load) => options.firstPeerLoads.includes(load))
-  const others = loads.filter((load) => !options.firstPeerLoads.includes(load))
+  const counting = loads.filter((load) => FIRST_PEER_LOADS.includes(load))
+  const others = loads.filter((load) => !FIRST_PEER_LOADS.includes(load))
   const round = (over: readonly LoadName[], with_: readonly Side[]): Job[] =>
     over.flatMap((load) => with_.map((side) => ({ load, side })))
   const again = Array.from({ length: runs - 1 })
   return [
-    ...counting.flatMap((load) => round([load], [...ours, ...peers])),
+    ...round(counting, [...ours, ...peers]),
     ...round(others, ours),
     ...again.flatMap(() => round(loads, ours)),
     ...round(others, peers),

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Freshness } from './freshness-run.ts'
 import { type LoadTopics, PARTITIONS } from './load-topics.ts'
 import { LOADS, type LoadName } from './loads.ts'
@@ -12,7 +13,6 @@ import {
   storedTable,
   whole,
 } from './throughput-table.ts'
-import { join } from 'node:path'
 
 export type Report = {
   /** Of each load. */

@@ -16,7 +16,6 @@ const QUIET_MS = 3000
 /** Starting, warming up, checking and removing, beside the counting itself. */
 const OVERHEAD_S = 20
 const DEFAULT_LOADS: readonly LoadName[] = ['skewed', 'flat', 'hot', 'duplicates', 'windows']
-const FIRST_PEER_LOADS: readonly LoadName[] = ['skewed', 'flat']
 
 const { values } = parseArgs({
   options: {
@@ -50,12 +49,7 @@ async function main(): Promise<void> {
   const sides = values.sides.split(',').map(sideNamed)
   for (const side of sides) await side.prepare?.()
   const results = new Map(loads.map((load) => [load, sides.map(emptyResult)]))
-  const jobs = scheduleJobs({
-    loads,
-    sides,
-    firstPeerLoads: FIRST_PEER_LOADS,
-    runs: Number(values.runs),
-  })
+  const jobs = scheduleJobs({ loads, sides, runs: Number(values.runs) })
   const withFreshness = !values['no-freshness']
   const endMs = startMs + (Number(values.minutes) * 60 - (withFreshness ? FRESHNESS_S : 0)) * 1000
   const freshness: Freshness[] = []
