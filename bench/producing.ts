@@ -5,7 +5,7 @@ import { processEnvironment } from '@countersink/local/config'
 import { findJava } from '@countersink/local/tools'
 import { kafkaDistributionDir } from '@countersink/local/kafka-distribution'
 import { createProducer, type EventInput, type Producer } from '@countersink/producer'
-import { COUNTER, createRandom, keyName, UNIT } from './loads.ts'
+import { COUNTER, createRandom, keyName, LOADS, UNIT } from './loads.ts'
 import { quantile, writeResults } from './results.ts'
 import { type BenchServers, startServers } from './servers.ts'
 
@@ -16,7 +16,6 @@ import { type BenchServers, startServers } from './servers.ts'
 
 const TOPIC = 'bench.producing'
 const PARTITIONS = 8
-const KEYS = 100_000
 /** One list of addMany(): what a bulk loader reads at a time. */
 const LIST_EVENTS = 50_000
 /** A loop that adds one by one looks for room as often as this. */
@@ -85,7 +84,7 @@ function makeEvents(count: number): EventInput[] {
   const random = createRandom(1)
   const startMs = Date.now()
   return Array.from({ length: count }, (_, i) => {
-    const key = keyName(Math.floor((random() * UNIT) ** 3 * KEYS))
+    const key = keyName(LOADS.cubed.pick(random() * UNIT))
     return { counter: COUNTER, key, delta: 1, at: startMs + Math.floor(i / 1000) }
   })
 }
@@ -148,7 +147,8 @@ async function measureJava(brokers: string): Promise<Run[]> {
   const jars = join(kafkaDistributionDir(environment), '*')
   const program = join(import.meta.dirname, 'java-producer', 'ProducerLoop.java')
   const runs = String(Number(values.runs) + 1)
-  const args = ['-cp', jars, program, brokers, TOPIC, values.events, runs, String(KEYS)]
+  const keys = String(LOADS.cubed.keys)
+  const args = ['-cp', jars, program, brokers, TOPIC, values.events, runs, keys]
   const { stdout } = await promisify(execFile)(java.path, args)
   return stdout
     .trim()
