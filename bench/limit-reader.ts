@@ -3,8 +3,8 @@ import { createConsumer } from '@countersink/shared/kafka/consumer'
 import { createLogger } from '@countersink/shared/log'
 
 /*
- * Reads a topic from its start to its end with our reader, set as the aggregator sets it, and does
- * nothing with it. Arguments: brokers, topic, group, records, events. Prints a line at its first
+ * Reads a topic from its start to its end with our reader and does nothing with it. It fetches up to
+ * 1 MiB of a partition, twice what the aggregator asks for unless told otherwise. Arguments: brokers, topic, group, records, events. Prints a line at its first
  * batch and one at the end, and stays until its standard input ends.
  */
 
