@@ -38,7 +38,7 @@ export type OwnServers = Servers & {
 export const TEMPLATE_DATABASE = 'countersink_test_template'
 
 /**
- * The servers of a whole test run: those of the environment (KAFKA_BROKERS and DATABASE_URL), else
+ * The servers of a project of tests: those of the environment (KAFKA_BROKERS and DATABASE_URL), else
  * containers when a Docker engine answers, else the local stack's pieces.
  */
 export async function startTestServers(): Promise<RunningServers> {

@@ -21,7 +21,7 @@ export type TestBedOptions = {
   partitions?: number
   /** Content of counters.yaml. Default: no file, so the default contract. */
   contractsYaml?: string
-  /** Servers of the test's own (ownServers()). Default: those of the whole run. */
+  /** Servers of the test's own (ownServers()). Default: those of its project. */
   servers?: Servers
   /** Environment of every service of this bed. */
   env?: Record<string, string>
