@@ -1,3 +1,5 @@
+import { ByteWriter } from './packed/byte-writer.ts'
+
 /** Where an event of the log went. The position in this list is its stored code. */
 export const OUTCOMES = ['applied', 'duplicate', 'conflict', 'late', 'invalid'] as const
 export type Outcome = (typeof OUTCOMES)[number]
@@ -13,7 +15,6 @@ export type OutcomeEntry = { offset: number; index: number; outcome: Outcome }
 
 const HAS_INDEX = 0x08
 const CODE_MASK = 0x07
-const INITIAL_BYTES = 256
 
 /**
  * The outcomes of one commit that are not `applied`, in log order, about two bytes each:
@@ -24,46 +25,30 @@ const INITIAL_BYTES = 256
  * The previous offset of the first entry is the commit's first offset.
  */
 export class OutcomeWriter {
-  #bytes = new Uint8Array(INITIAL_BYTES)
-  #length = 0
+  readonly #bytes = new ByteWriter()
   #previous = 0
 
   /** Starts a new list at a commit's first offset. */
   reset(first: number): void {
-    this.#length = 0
+    this.#bytes.clear()
     this.#previous = first
   }
 
   add(offset: number, index: number, code: number): void {
-    if (this.#length + 20 > this.#bytes.length) this.#grow()
-    this.#bytes[this.#length++] = index === 0 ? code : code | HAS_INDEX
-    this.#varint(offset - this.#previous)
-    if (index !== 0) this.#varint(index)
+    this.#bytes.byte(index === 0 ? code : code | HAS_INDEX)
+    this.#bytes.varint(offset - this.#previous)
+    if (index !== 0) this.#bytes.varint(index)
     this.#previous = offset
   }
 
   get byteLength(): number {
-    return this.#length
+    return this.#bytes.length
   }
 
   /** A copy that stays as it is. */
   take(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.#length))
-  }
-
-  #varint(value: number): void {
-    let rest = value
-    while (rest >= 0x80) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80
-      rest = Math.floor(rest / 0x80)
-    }
-    this.#bytes[this.#length++] = rest
-  }
-
-  #grow(): void {
-    const bytes = new Uint8Array(this.#bytes.length * 2)
-    bytes.set(this.#bytes)
-    this.#bytes = bytes
+    const { bytes, length } = this.#bytes
+    return Buffer.from(bytes.subarray(0, length))
   }
 }
 

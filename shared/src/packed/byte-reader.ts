@@ -31,7 +31,7 @@ export class ByteReader {
   /** Unsigned LEB128, at most 8 bytes and `max`. */
   varint(max: number = Number.MAX_SAFE_INTEGER): number {
     const first = this.byte()
-    const value = first < 0x80 ? first : (first & 0x7f) + 0x80 * this.#groups(VARINT_BYTES_MAX - 1)
+    const value = first < 0x80 ? first : (first & 0x7f) + 0x80 * this.#groups()
     // A sum past 2^53 may be rounded, but never down to a safe integer.
     return value <= max ? value : this.#fail()
   }
@@ -40,7 +40,7 @@ export class ByteReader {
   zigzag(): number {
     const first = this.byte()
     const low = (first & 0x7f) >> 1
-    const magnitude = first < 0x80 ? low : low + 0x40 * this.#groups(VARINT_BYTES_MAX - 1)
+    const magnitude = first < 0x80 ? low : low + 0x40 * this.#groups()
     const value = (first & 1) === 0 ? magnitude : -1 - magnitude
     return Number.isSafeInteger(value) ? value : this.#fail()
   }
@@ -74,11 +74,11 @@ export class ByteReader {
     }
   }
 
-  /** The number in at most `most` groups of seven bits, the lowest first. */
-  #groups(most: number): number {
+  /** What stands in the groups of seven bits after the first, the lowest first. */
+  #groups(): number {
     let value = 0
     let unit = 1
-    for (let i = 0; i < most; i++) {
+    for (let i = 1; i < VARINT_BYTES_MAX; i++) {
       const byte = this.byte()
       value += (byte & 0x7f) * unit
       if (byte < 0x80) return value

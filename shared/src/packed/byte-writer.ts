@@ -1,7 +1,7 @@
+import { VARINT_BYTES_MAX } from './packed-format.ts'
+
 /** Longer texts are encoded by Node; up to here a loop is faster than the call. */
 const LOOP_CHARS_MAX = 48
-/** What a varint of any number takes at most. */
-const NUMBER_BYTES = 8
 const CAPACITY_BYTES = 256
 
 /**
@@ -23,7 +23,7 @@ export class ByteWriter {
 
   /** A safe integer that is not negative, as unsigned LEB128. */
   varint(value: number): void {
-    if (this.length + NUMBER_BYTES > this.bytes.length) this.reserve(NUMBER_BYTES)
+    if (this.length + VARINT_BYTES_MAX > this.bytes.length) this.reserve(VARINT_BYTES_MAX)
     const { bytes } = this
     let position = this.length
     let rest = value
@@ -41,7 +41,7 @@ export class ByteWriter {
    * leave the safe integers, so its lowest bit, the sign, goes out with the first six of the rest.
    */
   zigzag(value: number): void {
-    if (this.length + NUMBER_BYTES > this.bytes.length) this.reserve(NUMBER_BYTES)
+    if (this.length + VARINT_BYTES_MAX > this.bytes.length) this.reserve(VARINT_BYTES_MAX)
     const sign = value < 0 ? 1 : 0
     const magnitude = value < 0 ? -1 - value : value
     const low = ((magnitude % 0x40) << 1) | sign

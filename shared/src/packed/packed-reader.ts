@@ -16,11 +16,8 @@ import {
   VERSION_POSITION,
 } from './packed-format.ts'
 
-/** One event of a packed record: valid, or with the reason that the same event as JSON would get. */
-export type PackedEvent = Parsed
-
-export type ParsedPacked =
-  { ok: true; events: PackedEvent[] } | { ok: false; reason: InvalidReason }
+/** Each event is valid, or has the reason that the same event as JSON would get. */
+export type ParsedPacked = { ok: true; events: Parsed[] } | { ok: false; reason: InvalidReason }
 
 type Series = { counter: string; key: string }
 type Dims = Record<string, string>
@@ -58,7 +55,7 @@ function outerFault(value: Uint8Array): InvalidReason | undefined {
 }
 
 /** The events of a body; they are worth something only if the reader has not failed. */
-function readBody(reader: ByteReader): PackedEvent[] {
+function readBody(reader: ByteReader): Parsed[] {
   const count = reader.varint(eventsMax)
   if (count === 0) reader.failed = true
   const base = reader.varint(LIMITS.atMsMax)
