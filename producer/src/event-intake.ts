@@ -2,7 +2,7 @@ import { CONTRACT_LIMITS, type Contracts } from '@countersink/shared/contracts'
 import { checkEvent, type EventInput, isObject, isText, LIMITS } from '@countersink/shared/event'
 import type { InvalidReason } from '@countersink/shared/reasons'
 import { ROUTE_FUTURE, ROUTE_STALE, type Router } from '@countersink/shared/router'
-import { murmur2 } from '@countersink/shared/routing'
+import { partitionHash } from '@countersink/shared/routing'
 import { borderCheck } from './border-check.ts'
 import { COUNTERS_MAX, type IdLane, type SessionCounter, type SessionIds } from './session-ids.ts'
 
@@ -96,16 +96,13 @@ export class EventIntake {
     if (reason !== undefined) return reason
     if (!this.#enterCounter(event.counter)) return 'bad-counter'
     const id = isMade ? undefined : event.id
-    const key = Buffer.from(event.key)
-    key.copy(this.#bytes, this.#prefixBytes)
-    const hash = murmur2(this.#bytes, 0, this.#prefixBytes + key.length)
     this.key = event.key
-    this.keyBytes = key.length
+    this.keyBytes = this.#bytes.write(event.key, this.#prefixBytes)
     this.id = id
     this.at = event.at
     this.delta = event.delta
     this.dims = event.dims
-    return this.#route(hash & 0x7fffffff)
+    return this.#route(partitionHash(this.#bytes, 0, this.#prefixBytes + this.keyBytes))
   }
 
   /** Finds the lane of what was read. */
@@ -146,6 +143,6 @@ export class EventIntake {
       if (code !== 0x20) isBlank = false
       bytes[start + i] = code
     }
-    return isBlank ? -1 : murmur2(bytes, 0, start + key.length) & 0x7fffffff
+    return isBlank ? -1 : partitionHash(bytes, 0, start + key.length)
   }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CONTRACT_LIMITS } from './contracts.ts'
 import { LIMITS } from './event.ts'
-import { murmur2, recordHash } from './routing.ts'
+import { partitionHash, recordHash } from './routing.ts'
 import { parseSdkId, SDK_ID } from './sdk-id.ts'
 
 /** Bounds of a routing table. Units last. */
@@ -229,7 +229,7 @@ export function shardPartition(
 
 /** The shard of an event's id, given as UTF-8. */
 export function shardOfId(bytes: Uint8Array, start: number, end: number, ways: number): number {
-  return (murmur2(bytes, start, end) & 0x7fffffff) % ways
+  return partitionHash(bytes, start, end) % ways
 }
 
 /** The partition in which the SDK put an event whose id it made, by the id's lane. */
@@ -238,9 +238,14 @@ export function partitionOfLane(lane: number): number {
 }
 
 /** All partitions of a key in one version: one, or one for each shard in their order. */
-export function shardPartitions(version: RoutingVersion, counter: string, key: string): number[] {
+export function shardPartitions(
+  version: RoutingVersion,
+  counter: string,
+  key: string,
+  hash: number = recordHash(counter, key),
+): number[] {
   const { partitions } = version
-  const home = recordHash(counter, key) % partitions
+  const home = hash % partitions
   const ways = waysOf(version, counter, key)
   return Array.from({ length: ways }, (_, i) => shardPartition(home, i, ways, partitions))
 }
@@ -251,7 +256,8 @@ export function partitionsOfKey(
   counter: string,
   key: string,
 ): Set<number> {
-  return new Set(versions.flatMap((version) => shardPartitions(version, counter, key)))
+  const hash = recordHash(counter, key)
+  return new Set(versions.flatMap((version) => shardPartitions(version, counter, key, hash)))
 }
 
 /**

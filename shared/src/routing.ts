@@ -3,15 +3,19 @@ export function recordKey(counter: string, key: string): Buffer {
   return Buffer.from(`${counter}/${key}`)
 }
 
-/** The hash of a record key by which all Kafka clients choose a partition; not negative. */
+/** The hash of `bytes[start, end)` by which all Kafka clients choose a partition; not negative. */
+export function partitionHash(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  return murmur2(bytes, start, end) & 0x7fffffff
+}
+
+/** The same of a record key. */
 export function recordHash(counter: string, key: string): number {
-  const bytes = recordKey(counter, key)
-  return murmur2(bytes, 0, bytes.length) & 0x7fffffff
+  return partitionHash(recordKey(counter, key))
 }
 
 /** The partition Java's default partitioner chooses for a record key, so that all clients agree. */
 export function partitionOf(key: Uint8Array, partitions: number): number {
-  return (murmur2(key, 0, key.length) & 0x7fffffff) % partitions
+  return partitionHash(key) % partitions
 }
 
 const SEED = 0x9747b28c
