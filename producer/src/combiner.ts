@@ -1,8 +1,7 @@
+import { CONTRACT_LIMITS } from '@countersink/shared/contracts'
 import type { EventIntake } from './event-intake.ts'
 import type { PendingEvent } from './pending-event.ts'
 
-/** The size that every window is a multiple of, aligned to the epoch as they are. */
-const SECOND_MS = 1000
 /** What a combined event may sum up to where no contract says what a delta may be. */
 const DELTA_MAX_DEFAULT = 1000
 
@@ -67,8 +66,9 @@ function fit(a: Combinable, b: Combinable): boolean {
   return a.delta < 0 === b.delta < 0 && secondOf(a) === secondOf(b)
 }
 
+/** What every window is a multiple of, aligned to the epoch as they are. */
 function secondOf({ at }: Combinable): number {
-  return Math.floor(at / SECOND_MS)
+  return Math.floor(at / CONTRACT_LIMITS.windowSizeMsMin)
 }
 
 /** Equal for one series of a lane, and for nothing else: no key has U+0000. */

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { type Contract, contractOf, type Contracts } from '@countersink/shared/contracts'
-import { isText, LIMITS } from '@countersink/shared/event'
+import { isName, LIMITS } from '@countersink/shared/event'
+import { ROUTING_LIMITS } from '@countersink/shared/routing-table'
 import { formatSdkId, SDK_ID } from '@countersink/shared/sdk-id'
 
 const SESSION_RANDOM_BYTES = 12
 const TIME_MAX = 36 ** SDK_ID.timeChars - 1
-/** An id names its partition: the lane is counterNumber * LANE_PARTITIONS + partition. */
-export const LANE_PARTITIONS = 65_536
+/** An id names its partition, see partitionOfLane: a lane is counter number * this + partition. */
+const LANE_PARTITIONS = ROUTING_LIMITS.partitionsMax
 /** Counters that have lanes of their own; events of further ones get ids of another form. */
 export const COUNTERS_MAX = (SDK_ID.laneMax + 1) / LANE_PARTITIONS
 
@@ -76,7 +77,7 @@ export class SessionIds {
   counterOf(name: string): SessionCounter | undefined {
     const known = this.#counters.get(name)
     if (known !== undefined) return known
-    if (!isText(name, LIMITS.counterBytesMax) || name.trim() === '') return undefined
+    if (!isName(name, LIMITS.counterBytesMax)) return undefined
     const contract = this.#contracts && contractOf(this.#contracts, name)
     if (this.#contracts !== undefined && contract === undefined) return undefined
     const counter = new SessionCounter(name, this.#counters.size, contract)
