@@ -183,12 +183,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (isHeld) room.release(pending.bytes, pending.events)
   }
 
+  function giveUpRest(call: BulkCall, message: string): EventInput[] {
+    const rest = call.giveUpRest(message)
+    counts.undelivered += rest.length
+    return rest
+  }
+
   function giveUp(pending: Pending | BulkCall, message: string, cause: unknown): void {
     if (pending.place === 'settled') return
     if (pending instanceof BulkCall) {
       if (pending.place === 'waiting') {
         room.abandon(pending)
-        counts.undelivered += pending.giveUpRest(message).length
+        giveUpRest(pending, message)
       }
       return
     }
@@ -240,9 +246,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       call.mark = marks.enter()
       sweeping ??= setInterval(sweep, SWEEP_INTERVAL_MS)
       if (room.enter(call)) return
-      counts.undelivered += call.giveUpRest(
-        `more than ${options.waitingEventsMax} calls wait`,
-      ).length
+      giveUpRest(call, `more than ${options.waitingEventsMax} calls wait`)
     },
     partOf(call, partition) {
       const lane = laneOf(partition)
@@ -287,9 +291,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const given: EventInput[] = []
       for (const pending of [...open, ...waiting]) {
         if (pending instanceof BulkCall) {
-          const rest = pending.giveUpRest(reason)
-          counts.undelivered += rest.length
-          for (const event of rest) given.push(event)
+          for (const event of giveUpRest(pending, reason)) given.push(event)
         } else if (pending.place !== 'settled') {
           reject(pending, reason, undefined)
           for (const event of pending.inputs()) given.push(event)

@@ -252,11 +252,7 @@ export function createProducer(options: ProducerOptions): Producer {
     stats() {
       const { oldestDeadlineMs, ...sent } = dispatcher.stats()
       const ageMs = performance.now() + deliveryTimeoutMs - oldestDeadlineMs
-      return {
-        ...counts,
-        ...sent,
-        oldestBufferedMs: Math.max(0, ageMs),
-      }
+      return { ...counts, ...sent, oldestBufferedMs: Math.max(0, ageMs) }
     },
   }
 }
