@@ -42,8 +42,10 @@ export function partitionsAsked(
   key: string,
   slots: readonly SlotRef[],
 ): Set<number> {
-  const unknown = ends.isFresh(Date.now()) ? allPartitions(world, ends) : []
-  const asked = new Set(routing.partitionsOf(counter, key) ?? unknown)
+  const asked = new Set(
+    routing.partitionsOf(counter, key) ??
+      (ends.isFresh(Date.now()) ? allPartitions(world, ends) : []),
+  )
   for (const { partition } of slots) asked.add(partition)
   return asked
 }
