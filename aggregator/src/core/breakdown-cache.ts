@@ -1,5 +1,6 @@
 import { PACKED_LIMITS } from '@countersink/shared/packed/packed-format'
 import type { Columns } from './columns.ts'
+import { grown } from './typed-growth.ts'
 
 const { eventsMax } = PACKED_LIMITS
 /** A record has at most one pair an event, so the table is at most half full. */
@@ -57,9 +58,7 @@ export class BreakdownCache {
 
   #push(slot: number): void {
     if (this.#length === this.#slots.length) {
-      const slots = new Int32Array(this.#slots.length * 2)
-      slots.set(this.#slots)
-      this.#slots = slots
+      this.#slots = grown(this.#slots, new Int32Array(2 * this.#length))
     }
     this.#slots[this.#length++] = slot
   }

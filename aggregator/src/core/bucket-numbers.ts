@@ -1,3 +1,5 @@
+import { grown } from './typed-growth.ts'
+
 const BUCKETS_INITIAL = 64
 
 /**
@@ -21,9 +23,7 @@ export class BucketNumbers {
   deal(): number {
     const number = this.#free.pop() ?? this.#dealt++
     if (number === this.dead.length) {
-      const dead = new Uint8Array(2 * number)
-      dead.set(this.dead)
-      this.dead = dead
+      this.dead = grown(this.dead, new Uint8Array(2 * number))
     }
     return number
   }

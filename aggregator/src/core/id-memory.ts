@@ -1,5 +1,6 @@
 import { ID_WORDS } from './id-shape.ts'
 import { IdTable } from './id-table.ts'
+import { grown } from './typed-growth.ts'
 
 /** A number that does not depend on how hashes fall; the table has room for some more. */
 export const IDS_PER_PARTITION_MAX = 2 ** 26
@@ -172,9 +173,8 @@ export class IdMemory {
 
   #growFresh(bucket: IdBucket): void {
     const { fresh } = bucket
-    const larger = new Int32Array(Math.max(FRESH_IDS_INITIAL * ID_WORDS, 2 * fresh.length))
-    larger.set(fresh)
-    this.#freshBytes += larger.byteLength - fresh.byteLength
-    bucket.fresh = larger
+    const words = Math.max(FRESH_IDS_INITIAL * ID_WORDS, 2 * fresh.length)
+    bucket.fresh = grown(fresh, new Int32Array(words))
+    this.#freshBytes += bucket.fresh.byteLength - fresh.byteLength
   }
 }

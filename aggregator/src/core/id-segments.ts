@@ -23,6 +23,7 @@ import {
   OTHER_MADE_WORDS,
 } from './id-index.ts'
 import { PAGE_WORDS, PageStore } from './page-store.ts'
+import { grown } from './typed-growth.ts'
 
 export const PAGE_IDS = PAGE_WORDS / ID_WORDS
 const PAGE_IDS_SHIFT = 5
@@ -202,12 +203,9 @@ export class IdSegments {
   #addSegment(): number {
     if ((this.#segments + 1) * RECORD_WORDS > this.records.length) {
       const step = Math.max(SEGMENTS_STEP_MIN, Math.floor(this.#segments / SEGMENTS_STEP_SHARE))
-      const records = new Int32Array((this.#segments + step) * RECORD_WORDS)
-      records.set(this.records)
-      this.records = records
-      const idPages = new Int32Array(records.length << ID_PAGES_SHIFT)
-      idPages.set(this.#idPages)
-      this.#idPages = idPages
+      const words = (this.#segments + step) * RECORD_WORDS
+      this.records = grown(this.records, new Int32Array(words))
+      this.#idPages = grown(this.#idPages, new Int32Array(words << ID_PAGES_SHIFT))
     }
     return this.#segments++
   }

@@ -14,6 +14,7 @@ import {
 import type { InvalidReason } from '@countersink/shared/reasons'
 import { readDeltas, readNumbers, readTimes } from './packed-columns.ts'
 import { PackedIds } from './packed-ids.ts'
+import { grown } from './typed-growth.ts'
 import { VarintReader } from './varint-reader.ts'
 
 const { eventsMax, valueBytesMax } = PACKED_LIMITS
@@ -143,9 +144,7 @@ export class PackedRecord {
   /** False when an event may not have such a dim. */
   #readDim(reader: VarintReader, dim: number): boolean {
     if (4 * dim === this.dims.length) {
-      const dims = new Int32Array(this.dims.length * 2)
-      dims.set(this.dims)
-      this.dims = dims
+      this.dims = grown(this.dims, new Int32Array(2 * this.dims.length))
     }
     const { dims } = this
     this.#readText(reader)

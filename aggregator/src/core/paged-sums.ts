@@ -1,4 +1,5 @@
 import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
+import { grown } from './typed-growth.ts'
 
 /** Low limbs stay within this, so that adding any safe integer to one is exact in a double. */
 const LIMB = 2 ** 52
@@ -286,11 +287,6 @@ export class PagedSums {
 
 export function pageOfSlot(slot: number): number {
   return slot >> PAGE_SHIFT
-}
-
-function grown<T extends Float64Array | Int32Array>(from: T, to: T): T {
-  to.set(from)
-  return to
 }
 
 function grownDirectory(directory: Int32Array, page: number): Int32Array<ArrayBuffer> {
