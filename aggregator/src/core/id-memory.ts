@@ -75,7 +75,7 @@ export class IdMemory {
    * looked for here: the cache misses of a batch overlap then.
    */
   warm(words: Int32Array, lanes: Int32Array, count: number): void {
-    this.#table.warm(words, lanes, 0, count)
+    this.#table.warm(words, lanes, count)
   }
 
   /**
@@ -110,7 +110,7 @@ export class IdMemory {
       // Copied, because a typed array of words needs its bytes aligned.
       RESTORED_BYTES.set(part)
       const count = part.length / ID_WORDS / 4
-      this.#table.warm(RESTORED, NO_LANES, 0, count)
+      this.#table.warm(RESTORED, NO_LANES, count)
       for (let i = 0; i < count; i++) this.#add(bucket, RESTORED, i * ID_WORDS)
     }
   }

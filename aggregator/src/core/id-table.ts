@@ -90,15 +90,15 @@ export class IdTable {
   }
 
   /**
-   * Touches the indexes where `count` ids from number `from` on will be looked for; not for those
-   * whose lane, by place behind `from`, is not negative. These loads do not wait for one another, so
-   * the cache misses of a batch overlap, and what follows finds its lines there.
+   * Touches the indexes where the first `count` ids will be looked for; not for those whose lane is
+   * not negative. These loads do not wait for one another, so the cache misses of a batch overlap,
+   * and what follows finds its lines there.
    */
-  warm(words: Int32Array, lanes: Int32Array, from: number, count: number): void {
+  warm(words: Int32Array, lanes: Int32Array, count: number): void {
     const { indexes } = this.#segments
     let seen = 0
     for (let row = 0; row < count; row += WARM_ROWS) {
-      const located = this.#locate(words, lanes, from, row, Math.min(row + WARM_ROWS, count))
+      const located = this.#locate(words, lanes, row, Math.min(row + WARM_ROWS, count))
       for (let i = 0; i < located; i++) {
         const home = HOMES[i]!
         seen ^= indexes.slabOf(home)[indexes.placeOf(home)]!
@@ -107,13 +107,13 @@ export class IdTable {
     SEEN[0] = seen
   }
 
-  /** Fills HOMES for the rows [start, end) behind `from`; gives how many have no lane. */
-  #locate(words: Int32Array, lanes: Int32Array, from: number, start: number, end: number): number {
+  /** Fills HOMES for the rows [start, end); gives how many have no lane. */
+  #locate(words: Int32Array, lanes: Int32Array, start: number, end: number): number {
     const { records, directory, shift } = this.#segments
     let located = 0
     for (let row = start; row < end; row++) {
       if (lanes[row]! >= 0) continue
-      const at = (from + row) * ID_WORDS
+      const at = row * ID_WORDS
       const base = directory[words[at]! >>> shift]! * RECORD_WORDS
       const home = homeOf(words[at + 1]!, indexPagesOf(records[base + SHAPE]!))
       const page = records[base + INDEX + (home >>> INDEX_PAGE_SLOTS_SHIFT)]!
