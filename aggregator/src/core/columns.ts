@@ -20,7 +20,7 @@ const BREAKDOWNS_INITIAL = 4096
  * | sequence | of its id within the lane, when there is one |
  * | ids | of another id four words: 96 bits of identity, 32 of payload |
  * | misrouted | what is known of its series: HERE, ELSEWHERE, … of placement.ts |
- * | valueStart, valueEnd | its record's value inside `records`, -1 for null |
+ * | valueStart, valueEnd | its record's value inside `records`, -1 for null; not of a packed one |
  * | breakdowns | slots of its further series, `breakdownSlots[breakdownEnd[i - 1], breakdownEnd[i])` |
  */
 export class Columns {

@@ -37,8 +37,6 @@ export class PackedDecoder {
   readonly #breakdowns = new BreakdownCache()
   #state: PartitionState | undefined
   #offset = 0
-  #valueStart = 0
-  #valueEnd = 0
   #records: Buffer = Buffer.alloc(0)
   /** Over the same bytes. */
   #view = viewOf(this.#records)
@@ -66,8 +64,6 @@ export class PackedDecoder {
       this.#view = viewOf(place.records)
     }
     this.#offset = place.offset
-    this.#valueStart = place.valueStart
-    this.#valueEnd = place.valueEnd
     this.#state = state
     this.#atMax = Math.min(LIMITS.atMsMax, state.appendMax + CONTRACT_LIMITS.skewMs)
     this.#series.find(record, this.#view, state)
@@ -104,8 +100,6 @@ export class PackedDecoder {
     const from = columns.count
     const to = from + end - begin
     columns.offset.fill(this.#offset, from, to)
-    columns.valueStart.fill(this.#valueStart, from, to)
-    columns.valueEnd.fill(this.#valueEnd, from, to)
     for (let row = from; row < to; row++) columns.index[row] = begin + row - from
   }
 
