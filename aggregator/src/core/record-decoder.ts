@@ -20,12 +20,14 @@ const PACKED_TYPE = Buffer.from(PACKED_CONTENT_TYPE)
 /**
  * True for a record that holds many events, which PackedDecoder reads. What our SDK writes, one
  * header spelled as the format spells it, is recognised by its bytes; other spellings as headers are
- * read everywhere.
+ * read everywhere. No spelling is shorter, so that the types of JSON need no reading here.
  */
 export function isPackedRecord(record: RecordCursor): boolean {
   if (record.headerCount === 0 || !record.findHeader(CONTENT_TYPE_NAME)) return false
   const { records, headerValueStart, headerValueEnd, headerCount } = record
-  if (headerCount === 1 && headerValueEnd - headerValueStart === PACKED_TYPE.length) {
+  const length = headerValueEnd - headerValueStart
+  if (length < PACKED_TYPE.length) return false
+  if (headerCount === 1 && length === PACKED_TYPE.length) {
     const value = records.subarray(headerValueStart, headerValueEnd)
     if (PACKED_TYPE.equals(value)) return true
   }
