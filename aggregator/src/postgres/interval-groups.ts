@@ -68,9 +68,7 @@ function writeBody(intervals: IntervalMemory, lanes: LaneTable, sets: readonly n
       last = first + length - 1
     })
   }
-  const body = Buffer.allocUnsafe(out.length)
-  out.copyTo(body, 0)
-  return body
+  return out.bytes.subarray(0, out.length)
 }
 
 /** Gives the set's lane a name, unless it has one for as long; undefined when nothing of it is fresh. */
