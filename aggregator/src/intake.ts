@@ -55,8 +55,11 @@ export function createIntake(options: IntakeOptions): Intake {
     }
     if (!(await isSameLog(owned, batch))) return
     const stop = await foldInParts(owned, batch)
-    if (stop === undefined) return
-    await ownership.halt(owned, `offset ${stop.offset} cannot be read: ${stop.reason}`)
+    if (stop !== undefined) await halt(owned, stop)
+  }
+
+  async function halt(owned: OwnedPartition, { offset, reason }: Unreadable): Promise<void> {
+    await ownership.halt(owned, `offset ${offset} cannot be read: ${reason}`)
   }
 
   /**
@@ -93,10 +96,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const check = checkRecord(batch, mark)
     if (check === 'not-there-yet') {
       owned.expectedOffset = batch.nextOffset
-      const { corrupt } = batch
-      if (corrupt !== undefined) {
-        await ownership.halt(owned, `offset ${corrupt.offset} cannot be read: ${corrupt.reason}`)
-      }
+      if (batch.corrupt !== undefined) await halt(owned, batch.corrupt)
       return false
     }
     if (check === 'different') {
