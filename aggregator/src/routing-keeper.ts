@@ -66,8 +66,7 @@ export function createRoutingKeeper(options: RoutingKeeperOptions): RoutingKeepe
 
   function onRead(now: RoutingRead): void {
     const before = read?.table.versions.length
-    const { begunAtMs: wallMs, begunAtMonotonicMs: monotonicMs } = now
-    router.update(now.table, now.topicPartitions, { wallMs, monotonicMs })
+    router.update(now.table, now.topicPartitions, now.begunAt)
     versions.set(router.versions)
     read = now
     known.resolve(versions)

@@ -16,7 +16,6 @@ export async function readRouter(settings: Settings): Promise<Router> {
     startTimeoutMs: READ_MS_MAX,
   })
   const router = new Router()
-  const freshAt = { wallMs: read.begunAtMs, monotonicMs: read.begunAtMonotonicMs }
-  router.update(read.table, read.topicPartitions, freshAt)
+  router.update(read.table, read.topicPartitions, read.begunAt)
   return router
 }

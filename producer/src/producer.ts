@@ -109,10 +109,9 @@ export function createProducer(options: ProducerOptions): Producer {
   let stopping: Promise<{ undelivered: EventInput[] }> | undefined
   const follower = createRoutingFollower({ ...settings, logger, onRead: onRouting })
 
-  function onRouting({ table, topicPartitions, ...begun }: RoutingRead): void {
+  function onRouting({ table, topicPartitions, begunAt }: RoutingRead): void {
     const wasFresh = router.isFresh()
-    const { begunAtMs: wallMs, begunAtMonotonicMs: monotonicMs } = begun
-    router.update(table, topicPartitions, { wallMs, monotonicMs })
+    router.update(table, topicPartitions, begunAt)
     if (topicPartitions < counts.partitions) {
       const change = { before: counts.partitions, partitions: topicPartitions }
       logger.error(change, 'the topic was made again, smaller')

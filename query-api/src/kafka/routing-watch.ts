@@ -23,8 +23,8 @@ export function createRoutingWatch(options: RoutingWatchOptions): RoutingWatch {
   const follower = createRoutingFollower({
     ...options,
     clientId: 'countersink-query-api-routing',
-    onRead({ table, topicPartitions, begunAtMs: wallMs, begunAtMonotonicMs: monotonicMs }) {
-      router.update(table, topicPartitions, { wallMs, monotonicMs })
+    onRead({ table, topicPartitions, begunAt }) {
+      router.update(table, topicPartitions, begunAt)
     },
   })
   return {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { type Moment, momentNow } from '../router.ts'
 import {
   addRoutingRecord,
   continuesTable,
@@ -34,11 +35,8 @@ export type RoutingRead = {
   topicPartitions: number
   /** False while there is no routing topic. */
   exists: boolean
-  /** The offset behind the last record that was read. */
-  next: number
-  /** When the look began: everything appended before is in the table. Epoch and monotonic ms. */
-  begunAtMs: number
-  begunAtMonotonicMs: number
+  /** When the look began: everything appended before is in the table. */
+  begunAt: Moment
 }
 
 export type RoutingFollowerOptions = {
@@ -104,28 +102,26 @@ export function createRoutingFollower(options: RoutingFollowerOptions): RoutingF
 
   /** One look at the end of the log, after one at what topics there are when it is time for that. */
   async function look(): Promise<void> {
-    const begunAtMs = Date.now()
-    const begunAtMonotonicMs = performance.now()
-    if (place === undefined || begunAtMonotonicMs - topicCheckedAtMs > topicCheckMs) {
+    const begunAt = momentNow()
+    if (place === undefined || begunAt.monotonicMs - topicCheckedAtMs > topicCheckMs) {
       place = await findPlace(place)
-      topicCheckedAtMs = begunAtMonotonicMs
+      topicCheckedAtMs = begunAt.monotonicMs
     }
     // Somebody waits for the first look, too, and an empty topic has nothing to answer with.
     const waitMs = told === undefined || waiters.length > 0 ? 0 : pollMs(place)
     const complete = place.routingTopicId === undefined || (await readOn(place, waitMs))
     if (complete) {
-      const { table, topicPartitions, next, routingTopicId } = place
+      const { table, topicPartitions, routingTopicId } = place
       const exists = routingTopicId !== undefined
       if (told !== undefined && !continuesTable(told, table)) {
         const message = `${routingTopic} no longer has the versions that were read from it`
         throw new CountersinkError('KAFKA_REFUSED', message)
       }
       told = table
-      const begun = { begunAtMs, begunAtMonotonicMs }
-      options.onRead({ table, topicPartitions, exists, next, ...begun })
+      options.onRead({ table, topicPartitions, exists, begunAt })
       firstRead.resolve()
       for (const waiter of waiters.splice(0)) {
-        if (waiter.since <= begunAtMonotonicMs) waiter.resolve()
+        if (waiter.since <= begunAt.monotonicMs) waiter.resolve()
         else waiters.push(waiter)
       }
     }
