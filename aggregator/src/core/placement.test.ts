@@ -85,6 +85,23 @@ test('what a slot says of all versions is found out again when they change', () 
   expect(own.placement.kindOf(own.series, own.slotOf('hot'))).toBe(HERE)
 })
 
+test('what is kept of one series stays when others are asked for', () => {
+  const versions = tableOf({ ...FIRST, partitions: 5 }, { ...FIRST, version: 2, effectiveAt: 100 })
+  const { placement, series, slotOf } = setUp(0, versions)
+  const isHere = (key: string, partitions: number): boolean =>
+    partitionOf(recordKey('views', key), partitions) === 0
+  const keys = Array.from({ length: 200 }, (_, i) => `key-${i}`)
+  const slots = keys.map((key) => slotOf(key))
+  for (const _time of ['found out', 'kept']) {
+    for (const [i, key] of keys.entries()) {
+      expect(placement.isMisrouted(series, 0, slots[i]!, 99, -1)).toBe(!isHere(key, 5))
+      expect(placement.isMisrouted(series, 0, slots[i]!, 100, -1)).toBe(!isHere(key, PARTITIONS))
+    }
+  }
+  expect(keys.some((key) => isHere(key, 5) && !isHere(key, PARTITIONS))).toBe(true)
+  expect(keys.some((key) => !isHere(key, 5) && isHere(key, PARTITIONS))).toBe(true)
+})
+
 test('an id that an SDK made says where it belongs, whatever the versions say of its key', () => {
   const home = partitionOf(recordKey('views', 'k'), PARTITIONS)
   const elsewhere = (home + 1) % PARTITIONS

@@ -1,11 +1,10 @@
 import { LIMITS } from '@countersink/shared/event'
-import { partitionOf } from '@countersink/shared/routing'
+import { partitionHash } from '@countersink/shared/routing'
 import {
   partitionOfLane,
   type RoutingVersion,
-  shardPartition,
+  shardPartitions,
   untoldVersion,
-  waysOf,
 } from '@countersink/shared/routing-table'
 
 /** Whether a series' events belong into the partition: by every version, by none, or it depends. */
@@ -71,6 +70,8 @@ export class Placement {
   /** Series that depend on the version -> for each version, 1 when it sends the key here. */
   #answers = new Map<number, Uint8Array>()
   #answersGeneration = -1
+  /** What `#answersFor` gives: filled again by each call. */
+  #lastAnswers = new Uint8Array(1)
 
   constructor(partition: number, versions: RoutingVersions) {
     this.#partition = partition
@@ -82,12 +83,12 @@ export class Placement {
     const { generation } = this.#versions
     const flags = dictionary.flags(slot)
     if (flags >>> KIND_BITS === generation) return flags & KIND_MASK
-    const kind = this.kindOfKey(nameBytes, dictionary.name(slot))
+    const kind = this.#kindOfKey(nameBytes, dictionary.name(slot))
     dictionary.setFlags(slot, (generation << KIND_BITS) | kind)
     return kind
   }
 
-  kindOfKey(counter: Uint8Array, key: Uint8Array): number {
+  #kindOfKey(counter: Uint8Array, key: Uint8Array): number {
     const answers = this.#answersFor(counter, key)
     if (answers.every((answer) => answer === 1)) return HERE
     if (!answers.includes(1)) return ELSEWHERE
@@ -108,7 +109,7 @@ export class Placement {
     const name = ordinal * SLOTS_MAX + slot
     let answers = this.#answers.get(name)
     if (answers === undefined) {
-      answers = this.#answersFor(series.nameBytes, series.dictionary.name(slot))
+      answers = this.#answersFor(series.nameBytes, series.dictionary.name(slot)).slice()
       this.#answers.set(name, answers)
     }
     return answers[this.#indexAt(at)] === 0
@@ -127,28 +128,34 @@ export class Placement {
     return index
   }
 
+  /**
+   * For each version 1 when it sends the key here; holds until the next call, since every new series
+   * asks and nearly all are done with one look at it.
+   */
   #answersFor(counter: Uint8Array, key: Uint8Array): Uint8Array {
-    const recordKey = this.#recordKey.subarray(0, counter.length + 1 + key.length)
+    const { list } = this.#versions
+    if (this.#lastAnswers.length !== list.length) this.#lastAnswers = new Uint8Array(list.length)
+    const hash = this.#hashOf(counter, key)
+    let names: { counter: string; key: string } | undefined
+    for (let i = 0; i < list.length; i++) {
+      const version = list[i]!
+      let isHere = hash % version.partitions === this.#partition
+      if (!isHere && version.ways.size > 0) {
+        names ??= { counter: Buffer.from(counter).toString(), key: Buffer.from(key).toString() }
+        const partitions = shardPartitions(version, names.counter, names.key, hash)
+        isHere = partitions.includes(this.#partition)
+      }
+      this.#lastAnswers[i] = isHere ? 1 : 0
+    }
+    return this.#lastAnswers
+  }
+
+  /** The hash of the record key, as recordHash gives it for strings. */
+  #hashOf(counter: Uint8Array, key: Uint8Array): number {
+    const recordKey = this.#recordKey
     recordKey.set(counter, 0)
     recordKey[counter.length] = SLASH
     recordKey.set(key, counter.length + 1)
-    const names = { counter: '', key: '' }
-    let homeOf = 0
-    let home = 0
-    return Uint8Array.from(this.#versions.list, (version) => {
-      const { partitions, ways } = version
-      if (partitions !== homeOf) home = partitionOf(recordKey, partitions)
-      homeOf = partitions
-      if (home === this.#partition || ways.size === 0) return home === this.#partition ? 1 : 0
-      if (names.counter === '') {
-        names.counter = Buffer.from(counter).toString()
-        names.key = Buffer.from(key).toString()
-      }
-      const count = waysOf(version, names.counter, names.key)
-      for (let shard = 1; shard < count; shard++) {
-        if (shardPartition(home, shard, count, partitions) === this.#partition) return 1
-      }
-      return 0
-    })
+    return partitionHash(recordKey, 0, counter.length + 1 + key.length)
   }
 }
