@@ -1,3 +1,4 @@
+import { CounterBuckets } from './counter-buckets.ts'
 import { ID_WORDS } from './id-shape.ts'
 import { IdTable } from './id-table.ts'
 import { grown } from './typed-growth.ts'
@@ -33,7 +34,7 @@ export type IdBucket = {
  */
 export class IdMemory {
   readonly #table = new IdTable()
-  readonly #buckets = new Map<number, IdBucket[]>()
+  readonly #buckets = new CounterBuckets<IdBucket>()
   #size = 0
   #freshBytes = 0
 
@@ -46,27 +47,18 @@ export class IdMemory {
     return this.#table.byteLength + this.#freshBytes
   }
 
-  *buckets(): Generator<IdBucket> {
-    for (const list of this.#buckets.values()) yield* list
+  buckets(): Iterable<IdBucket> {
+    return this.#buckets.all()
   }
 
-  /**
-   * The live bucket of a counter that ends at `end`, made if it is not there yet. Ids are not always
-   * brought back in the order of their commits, so the first offset may still go down.
-   */
+  /** The live bucket of a counter that ends at `end`, made if it is not there yet. */
   bucket(counter: number, end: number, firstOffset: number): IdBucket {
-    let list = this.#buckets.get(counter)
-    if (list === undefined) this.#buckets.set(counter, (list = []))
-    for (let i = list.length - 1; i >= 0; i--) {
-      const bucket = list[i]!
-      if (bucket.end !== end) continue
-      bucket.firstOffset = Math.min(bucket.firstOffset, firstOffset)
-      return bucket
-    }
+    const known = this.#buckets.find(counter, end, firstOffset)
+    if (known !== undefined) return known
     const number = this.#table.dealBucket()
     const fresh = new Int32Array(0)
     const made = { counter, end, number, firstOffset, count: 0, freshCount: 0, fresh }
-    list.push(made)
+    this.#buckets.add(made)
     return made
   }
 
@@ -121,23 +113,16 @@ export class IdMemory {
 
   /** Forgets the buckets of a counter that end at or before `time`. */
   expire(counter: number, time: number): void {
-    const list = this.#buckets.get(counter)
-    if (list === undefined) return
-    for (let i = list.length - 1; i >= 0; i--) {
-      const bucket = list[i]!
-      if (bucket.end > time) continue
+    for (const bucket of this.#buckets.take(counter, time)) {
       this.#table.dropBucket(bucket.number)
       this.#size -= bucket.count
       this.#freshBytes -= bucket.fresh.byteLength
-      list.splice(i, 1)
     }
   }
 
   /** The end of the counter's bucket that expires first; Infinity when it has none. */
   firstEnd(counter: number): number {
-    let first = Infinity
-    for (const bucket of this.#buckets.get(counter) ?? []) first = Math.min(first, bucket.end)
-    return first
+    return this.#buckets.firstEnd(counter)
   }
 
   /**

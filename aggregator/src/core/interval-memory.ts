@@ -1,3 +1,4 @@
+import { CounterBuckets } from './counter-buckets.ts'
 import { FreshIntervals } from './fresh-intervals.ts'
 import { IntervalSets } from './interval-sets.ts'
 import type { LaneTable } from './lane-table.ts'
@@ -46,7 +47,7 @@ export class IntervalMemory {
   #setsDealt = 0
   readonly #buckets: (IntervalBucket | undefined)[] = []
   readonly #freeBuckets: number[] = []
-  readonly #bucketsOf = new Map<number, IntervalBucket[]>()
+  readonly #live = new CounterBuckets<IntervalBucket>()
 
   constructor(lanes: LaneTable) {
     this.#lanes = lanes
@@ -67,24 +68,18 @@ export class IntervalMemory {
     return this.#sets.byteLength + this.#fresh.byteLength + perSet + this.#firstOfLane.byteLength
   }
 
-  *buckets(): Generator<IntervalBucket> {
-    for (const list of this.#bucketsOf.values()) yield* list
+  buckets(): Iterable<IntervalBucket> {
+    return this.#live.all()
   }
 
   /** The live bucket of a counter that ends at `end`, made if it is not there yet. */
   bucket(counter: number, end: number, firstOffset: number): IntervalBucket {
-    let list = this.#bucketsOf.get(counter)
-    if (list === undefined) this.#bucketsOf.set(counter, (list = []))
-    for (let i = list.length - 1; i >= 0; i--) {
-      const bucket = list[i]!
-      if (bucket.end !== end) continue
-      bucket.firstOffset = Math.min(bucket.firstOffset, firstOffset)
-      return bucket
-    }
+    const known = this.#live.find(counter, end, firstOffset)
+    if (known !== undefined) return known
     const number = this.#freeBuckets.pop() ?? this.#buckets.length
     const made = { number, counter, end, firstOffset, lanes: [] }
     this.#buckets[number] = made
-    list.push(made)
+    this.#live.add(made)
     return made
   }
 
@@ -108,27 +103,21 @@ export class IntervalMemory {
 
   /** Forgets the buckets of a counter that end at or before `time`. */
   expire(counter: number, time: number): void {
-    const list = this.#bucketsOf.get(counter)
-    if (list === undefined || !list.some(({ end }) => end <= time)) return
+    const expired = this.#live.take(counter, time)
+    if (expired.length === 0) return
     const dead = new Uint8Array(this.#buckets.length)
-    for (const { number } of list.filter(({ end }) => end <= time)) {
+    for (const { number } of expired) {
       dead[number] = 1
       this.#buckets[number] = undefined
       this.#freeBuckets.push(number)
     }
-    this.#bucketsOf.set(
-      counter,
-      list.filter(({ end }) => end > time),
-    )
     this.#fresh.drop(dead)
     this.#sweep(counter, dead)
   }
 
   /** The end of the counter's bucket that expires first; Infinity when it has none. */
   firstEnd(counter: number): number {
-    let first = Infinity
-    for (const { end } of this.#bucketsOf.get(counter) ?? []) first = Math.min(first, end)
-    return first
+    return this.#live.firstEnd(counter)
   }
 
   /** The sets with intervals that no commit has yet. */
