@@ -46,7 +46,7 @@ export type ServiceHandle = {
 
 export type StartOptions = {
   env?: Record<string, string>
-  /** What to wait for. Default 'ready' (/readyz answers 200). */
+  /** What to wait for. Default 'ready' (/readyz answers 200, or partitions are halted). */
   until?: 'ready' | 'alive' | 'spawned'
   port?: number
   /** A copy of the project, whose sources run instead of ours. */
@@ -143,9 +143,9 @@ async function startService({
   const port = start.port ?? (await freePort())
   const name = `${kind}-${services.length + 1}`
   const logPath = join(dir, `${name}.log`)
-  const readyPath = start.until === 'alive' ? '/healthz' : '/readyz'
+  const until = start.until === 'alive' ? 'alive' : 'ready'
   const root = start.root === undefined ? {} : { root: start.root }
-  const options = { kind, name, port, cwd: dir, logPath, readyPath, ...root } as const
+  const options = { kind, name, port, cwd: dir, logPath, until, ...root } as const
   const spec = serviceSpec({ ...options, env: { ...processEnvironment(), ...env } })
   const life = { ended: Promise.withResolvers<string>() }
   const child = createChild(

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { z } from 'zod'
 import { LOOPBACK } from './ports.ts'
 
 const PROBE_MS_MAX = 2000
@@ -58,13 +59,37 @@ export async function redisAnswers(port: number): Promise<boolean> {
 
 /** A service: `path` answers 200. */
 export async function httpAnswers(port: number, path: string): Promise<boolean> {
+  return (await get(port, path))?.ok ?? false
+}
+
+const OK = 'ok'
+const problem = z.object({ checks: z.record(z.string(), z.string()) })
+
+/**
+ * A service is ready, or would be but for halted partitions: those wait for an operator, who needs
+ * the rest of the stack to look at them.
+ */
+export async function serviceIsReady(port: number): Promise<boolean> {
+  const answer = await get(port, '/readyz')
+  if (answer === undefined || answer.ok) return answer?.ok ?? false
+  const { data } = problem.safeParse(answer.body)
+  if (data === undefined) return false
+  const { halted = OK, ...others } = data.checks
+  return halted !== OK && Object.values(others).every((check) => check === OK)
+}
+
+async function get(
+  port: number,
+  path: string,
+): Promise<{ ok: boolean; body: unknown } | undefined> {
   try {
     const response = await fetch(`http://${LOOPBACK}:${port}${path}`, {
       signal: AbortSignal.timeout(PROBE_MS_MAX),
     })
-    await response.body?.cancel()
-    return response.status === 200
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.includes('json') ?? false
+    return { ok: response.status === 200, body: isJson ? JSON.parse(text) : undefined }
   } catch {
-    return false
+    return undefined
   }
 }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { ChildSpec } from './child.ts'
 import { PROJECT_ROOT } from './paths.ts'
 import { LOOPBACK } from './ports.ts'
-import { httpAnswers } from './probes.ts'
+import { httpAnswers, serviceIsReady } from './probes.ts'
 
 const entries = z
   .record(z.string(), z.object({ entry: z.string(), nodeArgs: z.array(z.string()) }))
@@ -21,8 +21,8 @@ export type ServiceOptions = {
   logPath: string
   /** KAFKA_BROKERS, DATABASE_URL and the like, on top of the environment we have ourselves. */
   env: Readonly<Record<string, string | undefined>>
-  /** Which page must answer 200 for the service to count as started. Default: /readyz. */
-  readyPath?: '/readyz' | '/healthz'
+  /** When it counts as started: it makes progress (default; see serviceIsReady), or its process lives. */
+  until?: 'ready' | 'alive'
   /** The checkout whose sources run; default: this one. */
   root?: string
 }
@@ -43,7 +43,10 @@ export function serviceSpec(options: ServiceOptions): ChildSpec {
     env: { ...options.env, HOST: LOOPBACK, PORT: String(options.port) },
     cwd: options.cwd,
     logPath: options.logPath,
-    probe: () => httpAnswers(options.port, options.readyPath ?? '/readyz'),
+    probe: () =>
+      options.until === 'alive'
+        ? httpAnswers(options.port, '/healthz')
+        : serviceIsReady(options.port),
     readyMsMax: READY_MS_MAX,
     stopSignal: 'SIGTERM',
     stopMsMax: STOP_MS_MAX,
