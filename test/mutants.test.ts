@@ -141,6 +141,21 @@ const MUTANTS: Mutant[] = [
     caughtBy: PAGES,
     patches: [{ file: 'postgres/load.ts', from: 'await loadDirt(client, request, state)', to: '' }],
   },
+  {
+    name: 'stored pages taken for new ones after a take-over',
+    caughtBy: PAGES,
+    patches: [
+      { file: 'postgres/load.ts', from: 'state.dirt.stored.loaded(ordinal, clock)', to: '' },
+    ],
+  },
+  {
+    name: 'pages written since the load taken for new ones',
+    caughtBy: PAGES,
+    patches: [
+      { file: 'core/dirt.ts', from: 'this.stored.add(key)', to: '' },
+      { file: 'limits.ts', from: 'pagesCachedMin: 512', to: 'pagesCachedMin: 1' },
+    ],
+  },
 ]
 
 test.each(Object.entries(GUARANTEES))('%s', async (_, guarantee) => {

@@ -117,7 +117,7 @@ export class PartitionDriver {
     const { client, schema } = this.#options
     const dirty = state.dirt.oldest(Infinity)
     const due = dirty.filter((_, i) => picks.length > 0 && picks[i % picks.length] === true)
-    const unknown = due.filter((block) => state.dirt.cached(block) < 0)
+    const unknown = due.filter((block) => state.dirt.isUnknown(block))
     const keys = unknown.map((block) => state.dirt.keyOf(block))
     await readPages(client, schema, this.#counterIds, state, keys)
     this.#pages.add(state, due, next, this.#counterIds)

@@ -90,6 +90,16 @@ test('behind, commits wait until they are large or old', () => {
   expect(pace.due(false)).toBe('behind')
 })
 
+test('the commit that has caught up writes all pages, if it is large', () => {
+  const { pace, state } = setUp()
+  foldOne(state)
+  vi.advanceTimersByTime(LIVE_MS)
+  state.ledger.applied = LIMITS.flushEventsMin - 1
+  expect(pace.due(false)).toBe('live')
+  state.ledger.applied = LIMITS.flushEventsMin
+  expect(pace.due(false)).toBe('flush')
+})
+
 test('behind is told by events: few packed records can hold many', () => {
   const { pace, state, owned } = setUp()
   owned.logEnd = 100
@@ -107,8 +117,8 @@ test('a hurried commit is due at once and writes all pages', () => {
   pace.hurry()
   expect(pace.due(false)).toBeUndefined()
   makeDirty(state)
-  expect(pace.due(false)).toBe('behind')
-  expect(pace.takesPart(state, 'behind')).toBe(true)
+  expect(pace.due(false)).toBe('flush')
+  expect(pace.takesPart(state, 'flush')).toBe(true)
   expect(pace.takesPart(state, 'live')).toBe(false)
 })
 

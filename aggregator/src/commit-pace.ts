@@ -6,8 +6,8 @@ import type { Ownership } from './ownership.ts'
 
 /**
  * When to commit. Live: as soon as something is folded, but not more often than the interval, so
- * that what comes is seen at once. Behind: large commits, since what one costs is mostly its pages.
- * Idle with dirt: pages alone, so that a take-over finds little.
+ * that what comes is seen at once. Behind: large commits, since what one costs is mostly its pages;
+ * the one that has caught up, or was hurried, leaves no page behind. Idle with dirt: pages alone, so that a take-over finds little.
  */
 export class CommitPace {
   readonly #ownership: Pick<Ownership, 'loaded'>
@@ -49,14 +49,15 @@ export class CommitPace {
     const moved = loaded.some(({ state }) => state!.isMoved)
     const dirty = loaded.some(({ state }) => state!.dirt.sums.size > 0)
     const sinceMs = performance.now() - this.#lastCommitAt
-    if (this.#hurried && (moved || dirty)) return 'behind'
+    if (this.#hurried && (moved || dirty)) return 'flush'
     if (!moved) return dirty && !draining && sinceMs >= LIMITS.idleFlushMs ? 'idle' : undefined
     if (this.#isBehind(loaded)) {
       const isFull = this.pendingEvents() >= LIMITS.behindEventsPerCommit || this.#blocked > 0
       const isOld = sinceMs >= LIMITS.behindCommitIntervalMs
       return isFull || isOld || draining ? 'behind' : undefined
     }
-    return sinceMs >= this.#liveIntervalMs || this.#blocked > 0 || draining ? 'live' : undefined
+    if (sinceMs < this.#liveIntervalMs && this.#blocked === 0 && !draining) return undefined
+    return this.pendingEvents() >= LIMITS.flushEventsMin ? 'flush' : 'live'
   }
 
   takesPart(state: PartitionState, mode: CommitMode): boolean {

@@ -133,9 +133,9 @@ export function createCommitter(options: CommitterOptions): Committer {
   }
 
   async function addPages(part: CommitPart, mode: CommitMode): Promise<void> {
-    const { state, next } = part.sealed
-    const due = duePages(state.dirt, mode)
-    const unknown = due.filter((block) => state.dirt.cached(block) < 0)
+    const { state, first, next } = part.sealed
+    const due = duePages(state, mode, first)
+    const unknown = due.filter((block) => state.dirt.isUnknown(block))
     if (unknown.length > 0) {
       const keys = unknown.map((block) => state.dirt.keyOf(block))
       await withConnection(async (client) => {

@@ -7,13 +7,18 @@ import { PagedSums } from './core/paged-sums.ts'
 import { duePages } from './due-pages.ts'
 import { LIMITS } from './limits.ts'
 
-/** Dirt of `windows` one-minute windows, `slots` sums in each; one layer after the other. */
-function dirtOf(windows: number, slots: number): Dirt {
+type Dirty = { dirt: Dirt; counters: CounterStates }
+
+/**
+ * `windows` one-minute windows, `slots` sums in each; one layer after the other, window n being of
+ * offset n. The clock stands in the last window.
+ */
+function dirtOf(windows: number, slots: number): Dirty {
   const counters = new CounterStates(
     hashKeyOf(Buffer.from('0123456789abcdef')),
     parseContracts('defaults: { windows: [1m] }'),
   )
-  counters.restore('views', 0)
+  counters.restore('views', (windows - 1) * 60_000)
   const dirt = new Dirt()
   for (let window = 0; window < windows; window++) {
     const layer = new PagedSums()
@@ -23,40 +28,62 @@ function dirtOf(windows: number, slots: number): Dirt {
     }
     dirt.absorb(layer, window, counters.list)
   }
-  return dirt
+  return { dirt, counters }
 }
 
-test('behind, a commit writes every dirty page', () => {
-  const dirt = dirtOf(300, 10)
-  expect(duePages(dirt, 'behind')).toHaveLength(301)
+test('a flush writes every dirty page', () => {
+  expect(duePages(dirtOf(300, 10), 'flush', 0)).toHaveLength(301)
+})
+
+test('behind, a page that will be filled further waits, for one commit', () => {
+  const dirty = dirtOf(300, 10)
+  const { sums } = dirty.dirt
+  const waiting = (first: number): { start: number }[] => {
+    const due = new Set(duePages(dirty, 'behind', first))
+    return dirty.dirt.oldest(1000).flatMap((block) => (due.has(block) ? [] : sums.familyOf(block)))
+  }
+  expect(waiting(0)).toMatchObject([{ start: 299 * 60_000 }])
+  expect(waiting(299)).toMatchObject([{ start: 299 * 60_000 }])
+  expect(waiting(300)).toEqual([])
+})
+
+test('I12: behind, no more may wait than the bound on dirt', () => {
+  const pages = Math.ceil(LIMITS.dirtEntriesMax / 128)
+  const dirty = dirtOf(1, (pages + 10) * 128)
+  for (const block of duePages(dirty, 'behind', 0)) dirty.dirt.clean(block, 1)
+  expect(dirty.dirt.entries).toBe(LIMITS.dirtEntriesMax)
 })
 
 test('live, it writes a few, the oldest first, more of them when there are many', () => {
-  expect(duePages(dirtOf(1, 1), 'live')).toHaveLength(2)
+  expect(duePages(dirtOf(1, 1), 'live', 0)).toHaveLength(2)
   const few = dirtOf(100, 1)
-  expect(duePages(few, 'live')).toEqual(few.oldest(LIMITS.livePagesMin))
+  expect(duePages(few, 'live', 0)).toEqual(few.dirt.oldest(LIMITS.livePagesMin))
   const many = dirtOf(1000, 1)
-  const turn = Math.ceil(many.sums.size / LIMITS.livePagesTurns)
-  expect(duePages(many, 'live')).toEqual(many.oldest(turn))
-  expect(duePages(dirtOf(20_000, 1), 'live')).toHaveLength(LIMITS.livePagesMax)
+  const turn = Math.ceil(many.dirt.sums.size / LIMITS.livePagesTurns)
+  expect(duePages(many, 'live', 0)).toEqual(many.dirt.oldest(turn))
+  expect(duePages(dirtOf(20_000, 1), 'live', 0)).toHaveLength(LIMITS.livePagesMax)
 })
 
 test('idle, it writes many at a time', () => {
-  expect(duePages(dirtOf(LIMITS.idlePagesMax + 100, 1), 'idle')).toHaveLength(LIMITS.idlePagesMax)
-  expect(duePages(dirtOf(10, 1), 'idle')).toHaveLength(11)
+  expect(duePages(dirtOf(LIMITS.idlePagesMax + 100, 1), 'idle', 0)).toHaveLength(
+    LIMITS.idlePagesMax,
+  )
+  expect(duePages(dirtOf(10, 1), 'idle', 0)).toHaveLength(11)
 })
 
 test('I12: above the bound on dirt it writes as many as bring it below', () => {
   const windows = Math.ceil((LIMITS.dirtEntriesMax * 1.2) / 128)
-  const dirt = dirtOf(windows, 128)
+  const dirty = dirtOf(windows, 128)
+  const { dirt } = dirty
   expect(dirt.entries).toBeGreaterThan(LIMITS.dirtEntriesMax)
-  for (const block of duePages(dirt, 'live')) dirt.clean(block, windows)
+  for (const block of duePages(dirty, 'live', 0)) dirt.clean(block, windows)
   expect(dirt.entries).toBeLessThanOrEqual(LIMITS.dirtEntriesMax)
   expect(dirt.entries).toBeGreaterThan(LIMITS.dirtEntriesMax - 256)
 })
 
 test('without dirt there is nothing to write', () => {
-  for (const mode of ['live', 'behind', 'idle'] as const) {
-    expect(duePages(new Dirt(), mode)).toEqual([])
+  const clean = dirtOf(0, 0)
+  for (const mode of ['live', 'behind', 'flush', 'idle'] as const) {
+    expect(duePages(clean, mode, 0)).toEqual([])
   }
 })

@@ -1,19 +1,26 @@
-import type { Dirt } from './core/dirt.ts'
+import type { PartitionState } from './core/partition-state.ts'
 import { LIMITS } from './limits.ts'
 
-export type CommitMode = 'live' | 'behind' | 'idle'
+export type CommitMode = 'live' | 'behind' | 'flush' | 'idle'
 
 /**
  * Which dirty blocks a commit writes, the ones dirty for the longest first. A live commit writes a
- * few, so that none is long and all get their turn; one that catches up writes all; an idle one
- * many. Above the bound on dirt a commit writes what it must, whatever its mode.
+ * few, so that none is long and all get their turn; one that flushes writes all; an idle one many;
+ * one that is behind all but those that the next will fill further. Above the bound on dirt a commit
+ * writes what it must, whatever its mode. `first` is the first offset of the commit.
  */
-export function duePages(dirt: Dirt, mode: CommitMode): number[] {
+export function duePages(
+  state: Pick<PartitionState, 'dirt' | 'counters'>,
+  mode: CommitMode,
+  first: number,
+): number[] {
+  const { dirt } = state
   const dirty = dirt.sums.size
-  if (mode === 'behind') return dirt.oldest(dirty)
+  const blocks = dirt.oldest(dirty)
+  if (mode === 'flush') return blocks
+  if (mode === 'behind') return withoutFilling(state, blocks, first)
   const turn = Math.ceil(dirty / LIMITS.livePagesTurns)
   const live = Math.min(Math.max(turn, LIMITS.livePagesMin), LIMITS.livePagesMax)
-  const blocks = dirt.oldest(dirty)
   let excess = dirt.entries - LIMITS.dirtEntriesMax
   let count = mode === 'idle' ? LIMITS.idlePagesMax : live
   for (const [i, block] of blocks.entries()) {
@@ -22,4 +29,23 @@ export function duePages(dirt: Dirt, mode: CommitMode): number[] {
     count = Math.max(count, i + 1)
   }
   return blocks.slice(0, count)
+}
+
+/**
+ * Catching up, the windows that the clock is in when a commit is made are filled further by the
+ * next: their pages wait for that one, and no longer, so that each is written once.
+ */
+function withoutFilling(
+  { dirt, counters }: Pick<PartitionState, 'dirt' | 'counters'>,
+  blocks: readonly number[],
+  first: number,
+): number[] {
+  let room: number = LIMITS.dirtEntriesMax
+  return blocks.filter((block) => {
+    const { counter } = dirt.sums.familyOf(block)
+    const isFilling = dirt.isOpen(block, counters.list[counter]!.clock)
+    if (!isFilling || dirt.sums.from[block]! < first) return true
+    room -= dirt.sums.countTouched(block)
+    return room < 0
+  })
 }

@@ -24,6 +24,8 @@ export const LIMITS = {
   behindEventsMin: 50_000,
   behindEventsPerCommit: 500_000,
   behindCommitIntervalMs: 2000,
+  /** A commit of so many events that is not behind any more has caught up: it writes all pages. */
+  flushEventsMin: 250_000,
   idleFlushMs: 250,
   beatIntervalMs: 1000,
   routingCheckMs: 1000,

@@ -1,5 +1,6 @@
 import type { CounterState } from './counter-states.ts'
 import { type Family, PagedSums } from './paged-sums.ts'
+import { StoredPages } from './stored-pages.ts'
 
 /** Names a page: the totals of a counter (size and start 0) or one of its windows. */
 export type PageKey = { counter: number; size: number; start: number; page: number }
@@ -14,6 +15,7 @@ export class Dirt {
   readonly sums = new PagedSums()
   /** Stored pages as they are or will be with the commit under way; `from` is their `next`. */
   readonly cache = new PagedSums()
+  readonly stored = new StoredPages()
   #entries = 0
 
   /** How many sums are dirty, over all pages. */
@@ -73,10 +75,17 @@ export class Dirt {
     return { counter, size, start, page: this.sums.pageOf(block) }
   }
 
-  /** The cached page of a dirty block, or -1. */
-  cached(block: number): number {
+  /** True when the page of a dirty block may be stored and is not cached: it has to be read. */
+  isUnknown(block: number): boolean {
     const { counter, size, start } = this.sums.familyOf(block)
-    return this.cache.find(counter, size, start, this.sums.pageOf(block))
+    if (this.cache.find(counter, size, start, this.sums.pageOf(block)) >= 0) return false
+    return this.stored.mayHave(this.keyOf(block))
+  }
+
+  /** True when the page of a dirty block is one of a window that goes on beyond `clock`. */
+  isOpen(block: number, clock: number): boolean {
+    const { size, start } = this.sums.familyOf(block)
+    return size !== 0 && start + size > clock
   }
 
   /** An empty page in the cache, for one that is stored and about to be filled, or is new. */
@@ -92,6 +101,7 @@ export class Dirt {
   clean(block: number, next: number): number {
     const key = this.keyOf(block)
     const page = this.addPage(key, next)
+    this.stored.add(key)
     this.#entries -= this.sums.countTouched(block)
     this.cache.addBlock(page, this.sums, block)
     this.cache.from[page] = next

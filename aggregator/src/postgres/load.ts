@@ -51,6 +51,9 @@ async function loadCounters(client: pg.ClientBase, request: LoadRequest, state: 
     [state.partition],
   )
   for (const { name, clock } of rows) state.counters.restore(name, Number(clock))
+  for (const [ordinal, { clock }] of state.counters.list.entries()) {
+    state.dirt.stored.loaded(ordinal, clock)
+  }
   const contracts = state.counters.list.map(({ name, contract }) => [name, contract] as const)
   if (contracts.length > 0) await request.counterIds.ensure(client, new Map(contracts))
 }
