@@ -33,7 +33,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['*/src/**/*.test.ts'],
+          include: ['*/src/**/*.test.ts', 'bench/*.test.ts'],
           testTimeout: UNIT_TEST_MS_MAX,
           hookTimeout: UNIT_TEST_MS_MAX,
         },

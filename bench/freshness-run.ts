@@ -7,7 +7,7 @@ import { followFetches, type FetchTimes } from './fetch-times.ts'
 import { COUNTER, createRandom, keyName, LOADS, UNIT } from './loads.ts'
 import { quantile } from './results.ts'
 import type { BenchServers } from './servers.ts'
-import { startAggregator, startQueryApi } from './services.ts'
+import { type Service, startAggregator, startQueryApi } from './services.ts'
 import type { Encoding } from './topic-load.ts'
 
 const PARTITIONS = 8
@@ -60,10 +60,12 @@ export async function measureFreshness(options: FreshnessOptions): Promise<Fresh
   const dir = join(servers.dir, name)
   await mkdir(dir)
   const service = { brokers: servers.brokers, databaseUrl, topic, dir, contractsYaml: '' }
-  const aggregator = await startAggregator(service)
-  const api = await startQueryApi(service)
-  const way = { brokers: servers.brokers.split(','), topic, encoding, api: api.url }
+  const services: Service[] = []
   try {
+    services.push(await startAggregator(service))
+    const api = await startQueryApi(service)
+    services.push(api)
+    const way = { brokers: servers.brokers.split(','), topic, encoding, api: api.url }
     const fullSpeed = options.rate === 'half' ? await measureFullSpeed(way) : undefined
     if (fullSpeed !== undefined) options.onRun(`full speed ${Math.round(fullSpeed)} events/s`)
     const ratePerSecond = options.rate === 'half' ? (fullSpeed ?? 0) / 2 : options.rate
@@ -75,8 +77,7 @@ export async function measureFreshness(options: FreshnessOptions): Promise<Fresh
     }
     return { encoding, ratePerSecond, ...(fullSpeed !== undefined && { fullSpeed }), runs }
   } finally {
-    await api.stop()
-    await aggregator.stop()
+    for (const running of services.toReversed()) await running.stop()
     await servers.dropDatabase(name)
   }
 }

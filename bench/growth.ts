@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { checkSums, firstLoadMs, lastLoadMs, untilCounted } from './counted.ts'
-import { flatShape, loadEvents, startOf } from './loads.ts'
+import { eventCount, flatShape, loadEvents, startOf } from './loads.ts'
 import { writeResults } from './results.ts'
 import { type BenchServers, startServers } from './servers.ts'
 import { withAggregator } from './services.ts'
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   try {
     for (const line of values.plan.split(';')) {
       const [keys = '', events = ''] = line.split(':')
-      for await (const step of grow(servers, Number(keys), events.split(',').map(count))) {
+      for await (const step of grow(servers, Number(keys), events.split(',').map(eventCount))) {
         const rate = whole(step.eventsPerSecond)
         console.error(`${step.keys} keys, ${step.events} events: ${rate} events/s`)
         steps.push(step)
@@ -117,11 +117,6 @@ async function* grow(
   await checkSums(databaseUrl, load)
   await servers.dropDatabase(run)
   await servers.deleteTopic(options.topic)
-}
-
-/** 10m is ten million. */
-function count(text: string): number {
-  return text.endsWith('m') ? Number(text.slice(0, -1)) * 1e6 : Number(text)
 }
 
 await main()

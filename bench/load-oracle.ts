@@ -1,11 +1,13 @@
 import { keyOfName, type LoadEvent, type LoadOptions, MINUTE_MS, minutesOf } from './loads.ts'
 
 /** Cells of the table of windows; a load with more is held to its totals only. */
-const WINDOW_CELLS_MAX = 40_000_000
+const WINDOW_CELLS_MAX = 100_000_000
 
 /** What was counted once all of a load is: sums by key, and by key and window. */
 export class LoadOracle {
   readonly windowMs: number
+  /** Of event time, that the load covers. */
+  readonly minutes: number
   readonly totals: Float64Array
   readonly #startMs: number
   readonly #keys: number
@@ -15,10 +17,11 @@ export class LoadOracle {
   constructor(options: LoadOptions) {
     const { keys, windowMs } = options.shape
     this.windowMs = windowMs
+    this.minutes = minutesOf(options.events)
     this.totals = new Float64Array(keys)
     this.#startMs = options.startMs
     this.#keys = keys
-    const cells = Math.ceil((minutesOf(options.events) * MINUTE_MS) / windowMs) * keys
+    const cells = Math.ceil((this.minutes * MINUTE_MS) / windowMs) * keys
     if (cells <= WINDOW_CELLS_MAX) this.#windows = new Uint32Array(cells)
   }
 

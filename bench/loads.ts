@@ -116,6 +116,14 @@ export const LOADS = {
 
 export type LoadName = keyof typeof LOADS
 
+/** A number of events as it is asked for: `4000000` or `4m`. */
+export function eventCount(text: string): number {
+  const millions = /^([\d.]+)m$/i.exec(text)?.[1]
+  const count = millions === undefined ? Number(text) : Math.round(Number(millions) * 1e6)
+  if (Number.isSafeInteger(count) && count > 0) return count
+  throw new Error(`${text} is no number of events: 4000000 and 4m are`)
+}
+
 export function keyName(key: number): string {
   return `v_${String(key).padStart(5, '0')}`
 }

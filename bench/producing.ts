@@ -5,8 +5,8 @@ import { processEnvironment } from '@countersink/local/config'
 import { findJava } from '@countersink/local/tools'
 import { kafkaDistributionDir } from '@countersink/local/kafka-distribution'
 import { createProducer, type EventInput, type Producer } from '@countersink/producer'
-import { COUNTER, createRandom, keyName, LOADS, UNIT } from './loads.ts'
-import { quantile, writeResults } from './results.ts'
+import { COUNTER, createRandom, eventCount, keyName, LOADS, UNIT } from './loads.ts'
+import { median, writeResults } from './results.ts'
 import { type BenchServers, startServers } from './servers.ts'
 
 /*
@@ -25,12 +25,14 @@ const BULK_BUFFER_EVENTS = 100_000
 
 const { values } = parseArgs({
   options: {
-    events: { type: 'string', default: '2000000' },
+    events: { type: 'string', default: '2m' },
     runs: { type: 'string', default: '3' },
     java: { type: 'boolean', default: true },
   },
   allowNegative: true,
 })
+const EVENTS = eventCount(values.events)
+const RUNS = Number(values.runs)
 
 type Run = { perSecond: number; cpuUs: number }
 type Way = {
@@ -59,15 +61,14 @@ async function main(): Promise<void> {
   const servers = await startServers()
   const results: Record<string, { median: Run; runs: Run[] }> = {}
   const keep = (title: string, runs: Run[]): void => {
-    const rates = runs.map((run) => run.perSecond).toSorted((a, b) => a - b)
-    const costs = runs.map((run) => run.cpuUs).toSorted((a, b) => a - b)
-    const median = { perSecond: quantile(rates, 0.5), cpuUs: quantile(costs, 0.5) }
-    results[title] = { median, runs }
-    const rate = Math.round(median.perSecond).toLocaleString('en')
-    console.log(`${title}: ${rate} a second, ${median.cpuUs.toFixed(2)} us of CPU each`)
+    const perSecond = median(runs.map((run) => run.perSecond))
+    const cpuUs = median(runs.map((run) => run.cpuUs))
+    results[title] = { median: { perSecond, cpuUs }, runs }
+    const rate = Math.round(perSecond).toLocaleString('en')
+    console.log(`${title}: ${rate} a second, ${cpuUs.toFixed(2)} us of CPU each`)
   }
   try {
-    const events = makeEvents(Number(values.events))
+    const events = makeEvents(EVENTS)
     for (const way of WAYS) keep(way.title, await measure(servers, way, events))
     if (values.java) {
       await servers.makeTopic(TOPIC, PARTITIONS)
@@ -76,7 +77,7 @@ async function main(): Promise<void> {
   } finally {
     await servers.stop()
   }
-  writeResults('producing', { events: Number(values.events), partitions: PARTITIONS, results })
+  writeResults('producing', { events: EVENTS, partitions: PARTITIONS, results })
 }
 
 /** Without ids, as most services send them: the SDK makes them. */
@@ -105,7 +106,7 @@ async function measure(
   await producer.start()
   const runs: Run[] = []
   // The first run warms up.
-  for (let i = 0; i <= Number(values.runs); i++) {
+  for (let i = 0; i <= RUNS; i++) {
     const cpu = process.cpuUsage()
     const begun = performance.now()
     await send(producer, events)
@@ -118,7 +119,7 @@ async function measure(
   const { delivered, combined } = producer.stats()
   await producer.stop()
   await servers.deleteTopic(TOPIC)
-  const expected = events.length * (Number(values.runs) + 1)
+  const expected = events.length * (RUNS + 1)
   if (delivered + combined !== expected) {
     throw new Error(`${delivered + combined} of ${expected} events were delivered`)
   }
@@ -146,9 +147,8 @@ async function measureJava(brokers: string): Promise<Run[]> {
   if (java === undefined) throw new Error('the Java producer needs Java 17 or later')
   const jars = join(kafkaDistributionDir(environment), '*')
   const program = join(import.meta.dirname, 'java-producer', 'ProducerLoop.java')
-  const runs = String(Number(values.runs) + 1)
-  const keys = String(LOADS.cubed.keys)
-  const args = ['-cp', jars, program, brokers, TOPIC, values.events, runs, keys]
+  const numbers = [EVENTS, RUNS + 1, LOADS.cubed.keys].map(String)
+  const args = ['-cp', jars, program, brokers, TOPIC, ...numbers]
   const { stdout } = await promisify(execFile)(java.path, args)
   return stdout
     .trim()

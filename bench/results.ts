@@ -31,6 +31,13 @@ function commitId(): string {
   }
 }
 
+/** Of an even number of values the middle between the two in the middle; NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const below = sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN
+  return (below + quantile(sorted, 0.5)) / 2
+}
+
 /** The q-quantile of a list of numbers, 0 <= q <= 1; NaN of an empty one. */
 export function quantile(sorted: ArrayLike<number>, q: number): number {
   return sorted[Math.min(Math.floor(sorted.length * q), sorted.length - 1)] ?? Number.NaN

@@ -1,5 +1,5 @@
 import type { LoadName } from './loads.ts'
-import { PEER_SIDES } from './sides/all-sides.ts'
+import { OUR_SIDES } from './sides/all-sides.ts'
 import type { Side } from './sides/side.ts'
 
 /** One side on one load once. */
@@ -21,9 +21,8 @@ const FIRST_PEER_LOADS: readonly LoadName[] = ['skewed', 'flat']
  * minute of the machine does not hit all runs of one.
  */
 export function scheduleJobs({ loads, sides, runs }: ScheduleOptions): Job[] {
-  const isPeer = (side: Side): boolean => PEER_SIDES.includes(side)
-  const ours = sides.filter((side) => !isPeer(side))
-  const peers = sides.filter(isPeer)
+  const ours = sides.filter((side) => OUR_SIDES.includes(side))
+  const peers = sides.filter((side) => !OUR_SIDES.includes(side))
   const counting = loads.filter((load) => FIRST_PEER_LOADS.includes(load))
   const others = loads.filter((load) => !FIRST_PEER_LOADS.includes(load))
   const round = (over: readonly LoadName[], with_: readonly Side[]): Job[] =>

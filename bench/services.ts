@@ -37,9 +37,7 @@ export type ServiceOptions = {
 /** Resolves when it is up; it may still be without partitions. */
 export async function startAggregator(options: ServiceOptions): Promise<Service> {
   const nodeArgs = ['--max-semi-space-size=64', ...(options.nodeArgs ?? [])]
-  const service = await startService('aggregator', { ...options, nodeArgs })
-  await answers(service, '/healthz')
-  return service
+  return untilAnswers(await startService('aggregator', { ...options, nodeArgs }), '/healthz')
 }
 
 /** An aggregator for one piece of work; when that fails, the end of its log is shown. */
@@ -60,17 +58,20 @@ export async function withAggregator<T>(
 
 /** Resolves when the API says that it is ready. */
 export async function startQueryApi(options: ServiceOptions): Promise<Service> {
-  const service = await startService('query-api', options)
-  await answers(service, '/readyz')
-  return service
+  return untilAnswers(await startService('query-api', options), '/readyz')
 }
 
-async function answers(service: Service, path: string): Promise<void> {
+/** The service once it answers; one that does not is stopped. */
+async function untilAnswers(service: Service, path: string): Promise<Service> {
   const deadline = Date.now() + READY_MS_MAX
   while (!(await httpAnswers(service.port, path))) {
-    if (Date.now() > deadline) throw new Error(`no answer: ${await service.log()}`)
+    if (Date.now() > deadline) {
+      await service.stop()
+      throw new Error(`no answer: ${await service.log()}`)
+    }
     await sleep(READY_POLL_MS)
   }
+  return service
 }
 
 async function startService(name: string, options: ServiceOptions): Promise<Service> {
@@ -95,8 +96,7 @@ async function startService(name: string, options: ServiceOptions): Promise<Serv
   })
   closeSync(log)
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  await options.onSpawn?.(child.pid ?? 0)
-  return {
+  const service: Service = {
     url: `http://${LOOPBACK}:${port}`,
     port,
     pid: child.pid ?? 0,
@@ -108,4 +108,11 @@ async function startService(name: string, options: ServiceOptions): Promise<Serv
       clearTimeout(timer)
     },
   }
+  try {
+    await options.onSpawn?.(service.pid)
+  } catch (error) {
+    await service.stop()
+    throw error
+  }
+  return service
 }

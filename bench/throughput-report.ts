@@ -40,7 +40,7 @@ export function keepReport({ events, topics, results, freshness }: Report): stri
     const sizes = [number(json ?? Number.NaN, 1), number(packed ?? Number.NaN, 1)]
     lines.push('', `## ${title}`, '')
     lines.push(`An event takes ${sizes[0]} bytes in the topic as JSON, ${sizes[1]} packed.`)
-    lines.push('', sidesTable(sides), '', storedTable(sides), '')
+    lines.push('', sidesTable(sides, events), '', storedTable(sides), '')
     for (const [what, ratio] of Object.entries(compared)) {
       lines.push(`- ${what}: ${number(ratio, 2)}`)
     }

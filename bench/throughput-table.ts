@@ -1,5 +1,5 @@
 import type { Freshness } from './freshness-run.ts'
-import { quantile } from './results.ts'
+import { median } from './results.ts'
 import type { Side, SideRun } from './sides/side.ts'
 
 /** What became of one side on one load. */
@@ -12,8 +12,8 @@ export type SideResult = {
   errors: string[]
 }
 
+/** Behind the first column, whose head says over how many events. */
 const HEAD = [
-  'side',
   'events/s',
   'runs: slowest to quickest',
   '× Kafka Streams',
@@ -27,12 +27,12 @@ const HEAD = [
   'peak memory, MB',
 ]
 
-/** The results of one load as a table in markdown. */
-export function sidesTable(results: readonly SideResult[]): string {
+/** The results of one load as a table in markdown, for a load of so many events. */
+export function sidesTable(results: readonly SideResult[], events: number): string {
   const streams = results.find(({ side }) => side === 'kafka-streams')
   const reference = streams === undefined ? Number.NaN : rate(streams)
   const rows = results.map((result) => row(result, reference))
-  return markdown(HEAD, rows)
+  return markdown([`side, ${whole(events)} events a run`, ...HEAD], rows)
 }
 
 function row(result: SideResult, reference: number): string[] {
@@ -105,11 +105,6 @@ export function freshnessTable(measured: readonly Freshness[]): string {
 
 export function rate(result: SideResult): number {
   return median(result.runs.map((run) => run.eventsPerSecond))
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return (quantile(sorted, 0.5) + (sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN)) / 2
 }
 
 export function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {

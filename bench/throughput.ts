@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { messageOf } from '@countersink/shared/errors'
 import { type Freshness, type FreshnessOptions, measureFreshness } from './freshness-run.ts'
 import { LoadTopics } from './load-topics.ts'
-import { LOADS, type LoadName } from './loads.ts'
+import { eventCount, LOADS, type LoadName } from './loads.ts'
 import { type Job, scheduleJobs } from './schedule.ts'
 import { type BenchServers, startServers } from './servers.ts'
 import { ALL_SIDES, OUR_SIDES, PEER_SIDES } from './sides/all-sides.ts'
@@ -19,7 +19,8 @@ const DEFAULT_LOADS: readonly LoadName[] = ['skewed', 'flat', 'hot', 'duplicates
 
 const { values } = parseArgs({
   options: {
-    events: { type: 'string', default: '4000000' },
+    /** Of each load; 8m is eight million. */
+    events: { type: 'string', default: '4m' },
     runs: { type: 'string', default: '3' },
     /** No job is started that would probably end later; what is left out is said. */
     minutes: { type: 'string', default: '25' },
@@ -44,7 +45,7 @@ const FRESHNESS_S = 200
 /** Events per second and what they cost, ours beside the peers, on one broker and one Postgres. */
 async function main(): Promise<void> {
   const startMs = performance.now()
-  const events = Number(values.events)
+  const events = eventCount(values.events)
   const loads = values.loads.split(',').map(loadNamed)
   const sides = values.sides.split(',').map(sideNamed)
   for (const side of sides) await side.prepare?.()
@@ -64,7 +65,7 @@ async function main(): Promise<void> {
     const durations = new Map<Side, number>()
     for (const [number, job] of jobs.entries()) {
       const leftS = (endMs - performance.now()) / 1000
-      const guessS = durations.get(job.side) ?? OVERHEAD_S + guessSeconds(job.side)
+      const guessS = durations.get(job.side) ?? OVERHEAD_S + events / job.side.eventsPerSecondGuess
       const label = `${number + 1}/${jobs.length} ${job.load}, ${job.side.title}`
       if (interrupted) break
       if (guessS > leftS) {
@@ -73,9 +74,10 @@ async function main(): Promise<void> {
       }
       const jobStartMs = performance.now()
       const result = results.get(job.load)?.find(({ side }) => side === job.side.name)
-      if (result !== undefined) await runJob(job, topics, servers, result, `run_${number}`)
+      if (result === undefined) continue
+      const outcome = await runJob(job, topics, servers, result, `run_${number}`)
       durations.set(job.side, (performance.now() - jobStartMs) / 1000)
-      console.error(`${label}: ${lastOf(result)}`)
+      console.error(`${label}: ${outcome}`)
       // What there is is kept at once: an hour of measuring must not be lost with its end.
       keepReport({ events, topics, results, freshness })
       await sleep(QUIET_MS)
@@ -87,21 +89,27 @@ async function main(): Promise<void> {
   }
 }
 
+/** Runs a side on a load once, keeps what was measured or went wrong, and says it. */
 async function runJob(
   job: Job,
   topics: LoadTopics,
   servers: BenchServers,
   result: SideResult,
   run: string,
-): Promise<void> {
+): Promise<string> {
   try {
     const load = await topics.of(job.load, job.side.encoding)
     const warm = await topics.warm(job.load)
     result.events = load.events
-    result.runs.push(await job.side.run({ servers, run, load, warm }))
+    const measured = await job.side.run({ servers, run, load, warm })
+    result.runs.push(measured)
+    const { eventsPerSecond, seconds } = measured
+    return `${whole(eventsPerSecond)} events/s (${number(seconds, 2)} s, sums checked)`
   } catch (error) {
     console.error(error)
-    result.errors.push(messageOf(error))
+    const message = messageOf(error)
+    result.errors.push(message)
+    return `failed: ${message}`
   }
 }
 
@@ -124,17 +132,6 @@ async function freshnessOf(servers: BenchServers): Promise<Freshness[]> {
     }
   }
   return measured
-}
-
-function lastOf(result: SideResult | undefined): string {
-  const last = result?.runs.at(-1)
-  const error = result?.errors.at(-1)
-  if (last === undefined) return error ?? 'nothing'
-  return `${whole(last.eventsPerSecond)} events/s (${number(last.seconds, 2)} s, sums checked)`
-}
-
-function guessSeconds(side: Side): number {
-  return Number(values.events) / side.eventsPerSecondGuess
 }
 
 function loadNamed(name: string): LoadName {

@@ -21,9 +21,11 @@ export type ProcessUsage = {
 export type Meter = {
   /** From here on usage counts. */
   begin: () => void
-  /** CPU counts until here; what is still written afterwards counts until stop(). */
+  /** CPU counts until here; what is still written afterwards counts until usage(). */
   end: () => void
-  stop: () => ProcessUsage
+  usage: () => ProcessUsage
+  /** Looks at nothing any more; idempotent, and safe before begin(). */
+  stop: () => void
 }
 
 /**
@@ -57,13 +59,13 @@ export function meterProcess(pid: number): Meter {
       sample()
       cpuLast = cpuSeconds(known)
     },
-    stop: () => {
-      clearInterval(timer)
+    usage: () => {
       sample()
       let bytes = written.size === 0 ? Number.NaN : 0
       for (const { first, last } of written.values()) bytes += last - first
       return { cpuSeconds: cpuLast - cpuFirst, writtenBytes: bytes, peakRssBytes }
     },
+    stop: () => clearInterval(timer),
   }
 }
 

@@ -1,5 +1,5 @@
-import pg from 'pg'
-import type { BenchServers } from '../servers.ts'
+import type pg from 'pg'
+import { type BenchServers, withClient } from '../servers.ts'
 import { meterProcess } from '../usage.ts'
 
 export type Costs = {
@@ -16,16 +16,28 @@ export type CostMeter = {
   /** From here on counts what the side's process, Postgres and the broker do. */
   begin: (sidePid: number) => Promise<void>
   end: () => Promise<void>
-  /** Lets Postgres write what it still holds back, and ends. */
-  stop: () => Promise<Costs>
+  /** After end(): lets Postgres write what it still holds back, and tells. */
+  costs: () => Promise<Costs>
 }
 
-/** Measures what a side's process, Postgres and the broker spend between begin() and end(). */
-export async function meterCosts(servers: BenchServers): Promise<CostMeter> {
-  const client = new pg.Client({ connectionString: servers.databaseUrl })
-  await client.connect()
-  // What runs before have left to be written must not count for this one.
-  await client.query('checkpoint')
+/** Measures what a side's process, Postgres and the broker spend, for as long as `work` takes. */
+export async function withCostMeter<T>(
+  servers: BenchServers,
+  work: (meter: CostMeter) => Promise<T>,
+): Promise<T> {
+  return withClient(servers.databaseUrl, async (client) => {
+    // What runs before have left to be written must not count for this one.
+    await client.query('checkpoint')
+    const { stop, ...meter } = costMeter(client, servers)
+    try {
+      return await work(meter)
+    } finally {
+      stop()
+    }
+  })
+}
+
+function costMeter(client: pg.Client, servers: BenchServers): CostMeter & { stop: () => void } {
   const metersOf = (sidePid: number) => ({
     side: meterProcess(sidePid),
     postgres: meterProcess(servers.postgresPid),
@@ -43,13 +55,12 @@ export async function meterCosts(servers: BenchServers): Promise<CostMeter> {
       for (const meter of Object.values(meters ?? {})) meter.end()
       walLast = await walPosition(client)
     },
-    stop: async () => {
-      await client.query('checkpoint')
-      await client.end()
+    costs: async () => {
       if (meters === undefined) throw new Error('nothing was measured')
-      const side = meters.side.stop()
-      const postgres = meters.postgres.stop()
-      const broker = meters.broker.stop()
+      await client.query('checkpoint')
+      const side = meters.side.usage()
+      const postgres = meters.postgres.usage()
+      const broker = meters.broker.usage()
       return {
         cpuSeconds: {
           side: side.cpuSeconds,
@@ -60,6 +71,9 @@ export async function meterCosts(servers: BenchServers): Promise<CostMeter> {
         writtenBytes: side.writtenBytes + postgres.writtenBytes + broker.writtenBytes,
         peakRssBytes: side.peakRssBytes,
       }
+    },
+    stop: () => {
+      for (const meter of Object.values(meters ?? {})) meter.stop()
     },
   }
 }

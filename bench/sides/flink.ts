@@ -5,7 +5,7 @@ import { withClient } from '../servers.ts'
 import { diskUsage } from './disk-usage.ts'
 import { buildJava, type JavaPeer, javaProgram } from './java-program.ts'
 import { runReported } from './reported-run.ts'
-import type { Side, SideContext, SideRun } from './side.ts'
+import type { Side, SideContext, SideRun, StoredBytes } from './side.ts'
 import { checkTotals, checkWindows, tableBytes } from './table-sums.ts'
 
 type Mode = 'one' | 'two' | 'sql'
@@ -56,12 +56,12 @@ async function run(mode: Mode, { servers, run: name, load, warm }: SideContext):
     PEER,
     Object.entries(args).map(([key, value]) => `${key}=${value}`),
   )
-  const stored = { tables: 0, checkpoint: 0 }
+  const stored: StoredBytes = {}
   const reported = await runReported(servers, program, load.events, async () => {
-    stored.checkpoint = await diskUsage(join(dir, 'checkpoints'))
+    stored['left of its last checkpoint'] = await diskUsage(join(dir, 'checkpoints'))
   })
   await withClient(databaseUrl, async (client) => {
-    stored.tables = await tableBytes(client, ['totals', 'windows'])
+    stored['tables'] = await tableBytes(client, ['totals', 'windows'])
     const check = new SumCheck(load.oracle, 'Flink')
     const key = `substr(counter, ${COUNTER.length + 2})`
     await checkTotals(client, check, `select ${key}, total from totals`)

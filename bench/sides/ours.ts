@@ -5,7 +5,7 @@ import { checkSums, firstLoadMs, untilCounted } from '../counted.ts'
 import { withAggregator } from '../services.ts'
 import { withClient } from '../servers.ts'
 import type { Encoding } from '../topic-load.ts'
-import { meterCosts } from './costs.ts'
+import { withCostMeter } from './costs.ts'
 import { storedBytes } from './our-storage.ts'
 import type { Side, SideContext, SideRun } from './side.ts'
 
@@ -29,26 +29,21 @@ async function run({ servers, run: name, load }: SideContext): Promise<SideRun> 
   await mkdir(dir)
   // What the peers are asked to do, too: one size of windows, and ids remembered through all of it.
   const size = formatDuration(load.oracle.windowMs)
-  const contractsYaml = `defaults: { lateness: 1h, windows: [${size}] }\n`
-  const meter = await meterCosts(servers)
-  const service = {
-    ...servers,
-    databaseUrl,
-    topic: load.topic,
-    dir,
-    contractsYaml,
-    // Its own start counts among its costs: afterwards a short run would be over before we look.
-    onSpawn: meter.begin,
-  }
+  const lateness = `${Math.ceil(load.oracle.minutes / 60)}h`
+  const contractsYaml = `defaults: { lateness: ${lateness}, windows: [${size}] }\n`
+  const service = { ...servers, databaseUrl, topic: load.topic, dir, contractsYaml }
   try {
-    return await withAggregator(service, async (aggregator) => {
-      const endMs = await untilCounted(databaseUrl, load)
-      await meter.end()
-      const costs = await meter.stop()
-      const seconds = (endMs - (await firstLoadMs(aggregator))) / 1000
-      await checkSums(databaseUrl, load)
-      const stored = await withClient(databaseUrl, storedBytes)
-      return { ...costs, ...stored, seconds, eventsPerSecond: load.events / seconds }
+    return await withCostMeter(servers, (meter) => {
+      // Its own start counts among its costs: afterwards a short run would be over before we look.
+      return withAggregator({ ...service, onSpawn: meter.begin }, async (aggregator) => {
+        const endMs = await untilCounted(databaseUrl, load)
+        await meter.end()
+        const costs = await meter.costs()
+        const seconds = (endMs - (await firstLoadMs(aggregator))) / 1000
+        await checkSums(databaseUrl, load)
+        const stored = await withClient(databaseUrl, storedBytes)
+        return { ...costs, ...stored, seconds, eventsPerSecond: load.events / seconds }
+      })
     })
   } finally {
     await servers.dropDatabase(name)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import type { BenchServers } from '../servers.ts'
-import { type Costs, meterCosts } from './costs.ts'
+import { type CostMeter, type Costs, withCostMeter } from './costs.ts'
 
 /** What a child says: a line at the first event that counts, and one when all is done. */
 const line = z.discriminatedUnion('at', [
@@ -30,7 +30,15 @@ export async function runReported(
   events: number,
   atEnd: AtEnd = () => {},
 ): Promise<ReportedRun> {
-  const meter = await meterCosts(servers)
+  return withCostMeter(servers, (meter) => runMetered(meter, program, events, atEnd))
+}
+
+async function runMetered(
+  meter: CostMeter,
+  program: Program,
+  events: number,
+  atEnd: AtEnd,
+): Promise<ReportedRun> {
   const child = spawn(program.command, program.args, {
     cwd: program.cwd,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -51,7 +59,7 @@ export async function runReported(
         await meter.end()
         Object.assign(done, said.data)
         await atEnd()
-        costs = await meter.stop()
+        costs = await meter.costs()
         child.stdin.end()
       }
     }
@@ -59,7 +67,6 @@ export async function runReported(
     if (how !== '') throw new Error(`it ended with ${how}`)
   } finally {
     child.kill('SIGKILL')
-    if (costs === undefined) await meter.stop().catch(() => {})
   }
   if (costs === undefined) throw new Error('it ended without a result')
   if (done.events !== events) throw new Error(`it saw ${done.events} of ${events} events`)
