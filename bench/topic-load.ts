@@ -4,7 +4,7 @@ import {
   type ProducerRecord,
 } from '@countersink/shared/kafka/producer'
 import { createLogger } from '@countersink/shared/log'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { homePartition, partitionHash, recordKey } from '@countersink/shared/routing'
 import { LoadOracle } from './load-oracle.ts'
 import {
   COUNTER,
@@ -120,7 +120,7 @@ class KeyNames {
     const known = this.#known[number]
     if (known !== undefined) return known
     const key = recordKey(COUNTER, keyName(number))
-    const made = { key, partition: partitionOf(key, this.#partitions) }
+    const made = { key, partition: homePartition(partitionHash(key), this.#partitions) }
     this.#known[number] = made
     return made
   }

@@ -1,5 +1,5 @@
 import { withAdmin } from '@countersink/local/topic'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { homePartition, partitionHash, recordKey } from '@countersink/shared/routing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { metricOf } from './aggregator-metrics.ts'
 import { type ForeignProducer, startForeignProducer } from './foreign-producer.ts'
@@ -52,7 +52,7 @@ async function append(name: string, count: number): Promise<Appended> {
   const some = events(count)
   for (const event of some) {
     const key = recordKey(event.counter, event.key)
-    const partition = partitionOf(key, PARTITIONS)
+    const partition = homePartition(partitionHash(key), PARTITIONS)
     await foreign.send(name, { topic: bed.topic, partition, key, value: JSON.stringify(event) })
   }
   return { events: some, places: await foreign.flush(name) }

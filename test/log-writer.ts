@@ -1,6 +1,6 @@
 import { createKafkaProducer } from '@countersink/shared/kafka/producer'
 import { createLogger } from '@countersink/shared/log'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { homePartition, recordHash, recordKey } from '@countersink/shared/routing'
 import type { OracleEvent } from './oracle/oracle.ts'
 
 export type WrittenEvent = {
@@ -32,7 +32,7 @@ export async function createLogWriter(brokers: string, topic: string): Promise<L
     async write(events) {
       const byPartition = new Map<number, OracleEvent[]>()
       for (const event of events) {
-        const partition = partitionOf(recordKey(event.counter, event.key), partitions)
+        const partition = homePartition(recordHash(event.counter, event.key), partitions)
         byPartition.set(partition, [...(byPartition.get(partition) ?? []), event])
       }
       const sends = [...byPartition].map(async ([partition, some]) => {

@@ -3,7 +3,7 @@ import type { ProducerRecord } from '@countersink/shared/kafka/record-batch-enco
 import { createLogger } from '@countersink/shared/log'
 import { packedHeaders } from '@countersink/shared/packed/packed-format'
 import { PackedWriter } from '@countersink/shared/packed/packed-writer'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { homePartition, recordHash } from '@countersink/shared/routing'
 import { parseSdkId } from '@countersink/shared/sdk-id'
 import type { OracleEvent } from './oracle/oracle.ts'
 import type { Written } from './tally.ts'
@@ -74,7 +74,7 @@ export async function createMixedWriter(brokers: string, topic: string): Promise
   return {
     async write(events) {
       const byPartition = Map.groupBy(events, ({ counter, key }) =>
-        partitionOf(recordKey(counter, key), partitions),
+        homePartition(recordHash(counter, key), partitions),
       )
       const sends = [...byPartition].map(async ([partition, some]) => {
         const parts = partsOf(some)

@@ -2,7 +2,7 @@ import { createProducer, type Producer, type Receipt } from '@countersink/produc
 import type { EventInput } from '@countersink/shared/event'
 import { createLogger } from '@countersink/shared/log'
 import { parsePosition } from '@countersink/shared/position'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { homePartition, partitionHash, recordHash, recordKey } from '@countersink/shared/routing'
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
 import { createKafkaBed, type KafkaBed } from './kafka-bed.ts'
 import { readTopic } from './topic-events.ts'
@@ -63,7 +63,7 @@ describe.each(['packed', 'json'] as const)('as %s', (each) => {
       expect(one?.event).toEqual(event)
       expect({ id, at }).toEqual({ id: event?.id, at: event?.at })
       const key = recordKey('views', event?.key ?? '')
-      expect(partition).toBe(partitionOf(key, PARTITIONS))
+      expect(partition).toBe(homePartition(partitionHash(key), PARTITIONS))
       expect([one?.encoding, one?.key]).toEqual([format, format === 'json' ? key.toString() : null])
       expect(parsePosition(position)).toEqual({
         topic: bed.topic,
@@ -131,7 +131,7 @@ describe.each(['packed', 'json'] as const)('as %s', (each) => {
     for (let partition = 0; partition < PARTITIONS; partition++) {
       const ofIt = found.filter((one) => one.partition === partition).map((one) => one.event)
       const sent = events.filter((event) => {
-        return partitionOf(recordKey(event.counter, event.key), PARTITIONS) === partition
+        return homePartition(recordHash(event.counter, event.key), PARTITIONS) === partition
       })
       expect(ofIt).toEqual(sent)
     }

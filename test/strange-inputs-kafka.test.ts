@@ -5,7 +5,7 @@ import { createLogger } from '@countersink/shared/log'
 import { type Outcome, readOutcomes } from '@countersink/shared/outcomes'
 import { formatPosition } from '@countersink/shared/position'
 import { INVALID_REASONS } from '@countersink/shared/reasons'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { homePartition, recordHash } from '@countersink/shared/routing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask, keyUrl } from './query-client.ts'
 import { createTestBed, type ServiceHandle, type TestBed, waitFor } from './stack.ts'
@@ -47,7 +47,7 @@ function placeOf({ value, misplaced = false }: StrangeRecord): number {
   let home = 0
   try {
     const { counter, key } = JSON.parse(String(value)) as { counter: string; key: string }
-    home = partitionOf(recordKey(counter, key), PARTITIONS)
+    home = homePartition(recordHash(counter, key), PARTITIONS)
   } catch {
     // No JSON: it has no home.
   }
@@ -185,7 +185,7 @@ test('a counter beyond the quota is invalid', async () => {
 })
 
 test('I7: a sum past int64 is exact in the views and the API, also after a take-over and back below', async () => {
-  const partition = partitionOf(recordKey('views', 'huge'), PARTITIONS)
+  const partition = homePartition(recordHash('views', 'huge'), PARTITIONS)
   const send = async (name: string, count: number, delta: number): Promise<void> => {
     const records = Array.from({ length: count }, (_, i) => ({
       value: Buffer.from(

@@ -1,4 +1,4 @@
-import type { Parsed } from '@countersink/shared/event'
+import { inputOf, type Parsed } from '@countersink/shared/event'
 import { createKafkaAdmin } from '@countersink/shared/kafka/admin'
 import { RecordCursor } from '@countersink/shared/kafka/record-batch'
 import { createTopicReader } from '@countersink/shared/kafka/topic-reader'
@@ -68,7 +68,5 @@ function eventsAt(cursor: RecordCursor): Omit<SeenEvent, 'partition'>[] {
 function validEvent({ parsed, ...place }: SeenEvent): TopicEvent {
   const { offset, index } = place
   if (!parsed.ok) throw new Error(`offset ${offset}, event ${index}: ${parsed.reason}`)
-  const { dims, ...fields } = parsed.event
-  const event = dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
-  return { ...place, event }
+  return { ...place, event: inputOf(parsed.event) }
 }

@@ -1,4 +1,4 @@
-import type { CountEvent, Parsed } from '@countersink/shared/event'
+import { type CountEvent, inputOf, type Parsed } from '@countersink/shared/event'
 import { REASON_DETAILS } from '@countersink/shared/reasons'
 import type { RecordEncoding } from '@countersink/shared/record-parser'
 import { printable, printableJsonLine } from './printable.ts'
@@ -47,9 +47,7 @@ export function eventJsonLine(place: Place, parsed: Parsed): string {
     const { reason } = parsed
     return printableJsonLine({ ...where, reason, detail: REASON_DETAILS[reason] })
   }
-  const { dims, ...fields } = parsed.event
-  const event = dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
-  return printableJsonLine({ ...where, event })
+  return printableJsonLine({ ...where, event: inputOf(parsed.event) })
 }
 
 /** A producer may have written any number for a record's time. */

@@ -1,6 +1,6 @@
 import { InvalidEventError } from '@countersink/producer'
 import { CountersinkError } from '@countersink/shared/errors'
-import type { CountEvent, EventInput } from '@countersink/shared/event'
+import { type CountEvent, type EventInput, inputOf } from '@countersink/shared/event'
 import type { InvalidReason } from '@countersink/shared/reasons'
 import { eventOfLine, type FileEventOptions } from './file-event.ts'
 import type { Line } from './file-lines.ts'
@@ -131,9 +131,4 @@ function stalled(stallMs: number): CountersinkError {
     `Kafka has acknowledged nothing for ${spoken(stallMs)}; is the broker up?`,
     { retryable: true },
   )
-}
-
-function inputOf(event: CountEvent): EventInput {
-  const { dims, ...fields } = event
-  return dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
 }

@@ -1,9 +1,8 @@
-import type { CountEvent, EventInput } from '@countersink/shared/event'
+import { type CountEvent, type EventInput, inputOf } from '@countersink/shared/event'
 import type { BulkCall } from './bulk-call.ts'
 import type { BulkRecord } from './bulk-record.ts'
 import type { FlushMark } from './flush-marks.ts'
 import type { Place } from './pending.ts'
-import { inputOf } from './pending-event.ts'
 
 /** The events that one bulk call put into one record. */
 export class BulkPart {

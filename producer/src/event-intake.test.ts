@@ -1,7 +1,7 @@
 import { CONTRACT_LIMITS, parseContracts } from '@countersink/shared/contracts'
 import { checkEvent, type EventInput, isObject } from '@countersink/shared/event'
 import { Router } from '@countersink/shared/router'
-import { partitionOf, recordKey } from '@countersink/shared/routing'
+import { homePartition, recordHash } from '@countersink/shared/routing'
 import { addRoutingRecord, emptyRoutingTable } from '@countersink/shared/routing-table'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -88,7 +88,7 @@ test('any input gives what the complete check gives, and the partition of all Ka
       expect(intake.keyBytes).toBe(Buffer.byteLength(key))
       expect(intake).toMatchObject({ id: made ? undefined : parsed.event.id, key, delta, dims })
       expect(intake.at).toBe(parsed.event.at)
-      expect(intake.lane.partition).toBe(partitionOf(recordKey(counter, key), PARTITIONS))
+      expect(intake.lane.partition).toBe(homePartition(recordHash(counter, key), PARTITIONS))
     }),
     { numRuns: 2000 },
   )
@@ -104,7 +104,7 @@ test('an id that an SDK made goes to the partition that it names, if there is on
     expect(intake.read({ id, counter: 'views', key: 'k', at: NOW }, NOW)).toBeUndefined()
     return intake.lane.partition
   })
-  const byKey = partitionOf(recordKey('views', 'k'), PARTITIONS)
+  const byKey = homePartition(recordHash('views', 'k'), PARTITIONS)
   expect(partitions).toEqual([3, PARTITIONS - 1, byKey])
   expect(byKey).not.toBe(3)
 })
@@ -128,7 +128,7 @@ test('events of a spread key go to its shards in turn, those with ids by their i
   expect(made.size).toBe(4)
   expect(new Set(given)).toEqual(made)
   expect(Array.from({ length: 100 }, (_, i) => partitionOfEvent('hot', `id ${i}`))).toEqual(given)
-  const home = partitionOf(recordKey('views', 'cold'), PARTITIONS)
+  const home = homePartition(recordHash('views', 'cold'), PARTITIONS)
   expect([partitionOfEvent('cold'), partitionOfEvent('cold', 'x')]).toEqual([home, home])
 })
 
@@ -138,5 +138,5 @@ test('a made id that names no lane is routed by itself: so will the copy that re
   for (let i = 0; i < COUNTERS_MAX; i++) ids.counterOf(`c${i}`)
   expect(intake.read({ counter: 'last', key: 'k', at: NOW }, NOW)).toBeUndefined()
   expect(intake.id).toContain('.n.')
-  expect(intake.lane.partition).toBe(partitionOf(recordKey('last', 'k'), PARTITIONS))
+  expect(intake.lane.partition).toBe(homePartition(recordHash('last', 'k'), PARTITIONS))
 })

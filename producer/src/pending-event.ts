@@ -1,4 +1,4 @@
-import type { CountEvent, EventInput } from '@countersink/shared/event'
+import { type CountEvent, type EventInput, inputOf } from '@countersink/shared/event'
 import { NotDeliveredError } from './add-errors.ts'
 import type { EventIntake } from './event-intake.ts'
 import type { FlushMark } from './flush-marks.ts'
@@ -87,10 +87,4 @@ export class PendingEvent {
   inputs(): EventInput[] {
     return [inputOf(this.event())]
   }
-}
-
-/** The event as its sender may add it again. */
-export function inputOf(event: CountEvent): EventInput {
-  const { dims, ...fields } = event
-  return dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
 }

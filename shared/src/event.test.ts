@@ -4,6 +4,7 @@ import {
   checkEvent,
   type CountEvent,
   formatEvent,
+  inputOf,
   LIMITS,
   parseEventBytes,
   parseEventText,
@@ -326,6 +327,16 @@ test('the largest possible event fits the largest value, however JSON escapes it
   })
   expect(largest.ok && parseEventText(formatEvent(largest.event))).toEqual(largest)
   expect(largest.ok && formatEvent(largest.event).length).toBeLessThan(LIMITS.valueBytesMax)
+})
+
+test('an event that comes back can be added again as it is', () => {
+  const raw = { id: 'a', counter: 'c', key: 'k', delta: -2, at: 5 }
+  for (const input of [raw, { ...raw, dims: { country: 'de', __proto__: 'own' } }]) {
+    const parsed = checkEvent(input)
+    const again = parsed.ok && inputOf(parsed.event)
+    expect(again).toEqual(input)
+    expect(checkEvent({ ...again })).toEqual(parsed)
+  }
 })
 
 test('any bytes give an event or a listed reason, never an exception', () => {

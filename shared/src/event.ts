@@ -209,6 +209,12 @@ export function parseRfc3339(text: string): number | undefined {
   return date + ((hour! * 60 + minute! - offset) * 60 + second!) * 1000 + ms
 }
 
+/** The event as its sender may add it again. */
+export function inputOf(event: CountEvent): EventInput & Omit<CountEvent, 'dims'> {
+  const { dims, ...fields } = event
+  return dims === undefined ? fields : { ...fields, dims: Object.fromEntries(dims) }
+}
+
 /** The JSON that every SDK of ours writes; the plain shape that the byte scanner reads fastest. */
 export function formatEvent(event: CountEvent): string {
   const { id, counter, key, delta, at, dims } = event

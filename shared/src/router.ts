@@ -10,7 +10,7 @@ import {
   versionAt,
   waysOf,
 } from './routing-table.ts'
-import { recordHash } from './routing.ts'
+import { homePartition, recordHash } from './routing.ts'
 
 /** Nobody can say yet which version rules the event: it must wait until the table is fresh again. */
 export const ROUTE_STALE = -1
@@ -105,7 +105,7 @@ export class Router {
     const version = this.versionAt(at)
     if (version === undefined) return ROUTE_STALE
     const { partitions } = version
-    const home = hash % partitions
+    const home = homePartition(hash, partitions)
     const ways = waysOf(version, counter, key)
     return ways === 1 ? home : shardPartition(home, this.#turn++ % ways, ways, partitions)
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { partitionOf, recordKey } from './routing.ts'
+import { homePartition, recordHash } from './routing.ts'
 import {
   addRoutingRecord,
   continuesTable,
@@ -135,7 +135,7 @@ test('the shards of a key are different partitions, the first its home, and ids 
     fc.property(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 80 }), (p, w) => {
       const shards = shardPartitions(spreadVersion(p, w), 'c', 'hot')
       expect(new Set(shards).size).toBe(Math.min(p, w))
-      expect(shards[0]).toBe(partitionOf(recordKey('c', 'hot'), p))
+      expect(shards[0]).toBe(homePartition(recordHash('c', 'hot'), p))
       expect(shards.every((partition) => partition >= 0 && partition < p)).toBe(true)
     }),
   )
@@ -152,7 +152,7 @@ test('the shards of a key are different partitions, the first its home, and ids 
 test('what is not spread goes where Kafka puts its record key', () => {
   const version = spreadVersion(8, 8)
   for (const key of ['a', 'b', 'zähler', '__proto__']) {
-    const home = partitionOf(recordKey('c', key), 8)
+    const home = homePartition(recordHash('c', key), 8)
     expect(partitionIn(version, 'c', key, 'any id')).toBe(home)
   }
 })
@@ -164,6 +164,6 @@ test('an id that an SDK made says its partition, in every version and for every 
     expect(partitionIn(version, 'x', 'y', id)).toBe(5)
   }
   // Made for a topic with more partitions than this one has: an id like any other.
-  const home = partitionOf(recordKey('x', 'y'), 4)
+  const home = homePartition(recordHash('x', 'y'), 4)
   expect(partitionIn(spreadVersion(4, 2), 'x', 'y', id)).toBe(home)
 })

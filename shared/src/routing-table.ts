@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CONTRACT_LIMITS } from './contracts.ts'
 import { LIMITS } from './event.ts'
-import { partitionHash, recordHash } from './routing.ts'
+import { homePartition, partitionHash, recordHash } from './routing.ts'
 import { parseSdkId, SDK_ID } from './sdk-id.ts'
 
 /** Bounds of a routing table. Units last. */
@@ -245,7 +245,7 @@ export function shardPartitions(
   hash: number = recordHash(counter, key),
 ): number[] {
   const { partitions } = version
-  const home = hash % partitions
+  const home = homePartition(hash, partitions)
   const ways = waysOf(version, counter, key)
   return Array.from({ length: ways }, (_, i) => shardPartition(home, i, ways, partitions))
 }
@@ -275,7 +275,7 @@ export function partitionIn(
   if (made !== undefined && partitionOfLane(made.lane) < version.partitions) {
     return partitionOfLane(made.lane)
   }
-  const home = hash % version.partitions
+  const home = homePartition(hash, version.partitions)
   const ways = waysOf(version, counter, key)
   if (ways === 1) return home
   const bytes = Buffer.from(id)

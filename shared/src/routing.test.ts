@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { murmur2, partitionOf, recordKey } from './routing.ts'
+import { homePartition, murmur2, partitionHash, recordHash, recordKey } from './routing.ts'
 
 /** Record key, Utils.murmur2 of Kafka's Java client 4.3.1, its default partition of 8 and of 12. */
 const JAVA = [
@@ -27,8 +27,8 @@ const JAVA = [
 test.each(JAVA)('%j goes where Java puts it', (text, hash, of8, of12) => {
   const key = Buffer.from(text)
   expect(murmur2(key, 0, key.length)).toBe(hash)
-  expect(partitionOf(key, 8)).toBe(of8)
-  expect(partitionOf(key, 12)).toBe(of12)
+  expect(homePartition(partitionHash(key), 8)).toBe(of8)
+  expect(homePartition(partitionHash(key), 12)).toBe(of12)
 })
 
 test('bytes over 127 are unsigned, as in Java', () => {
@@ -51,7 +51,7 @@ test('a range inside other bytes hashes like the bytes alone', () => {
 test('every key has one partition, and the keys spread over all of them', () => {
   const seen = new Map<number, number>()
   for (let i = 0; i < 8000; i++) {
-    const partition = partitionOf(recordKey('views', `v_${i}`), 8)
+    const partition = homePartition(recordHash('views', `v_${i}`), 8)
     seen.set(partition, (seen.get(partition) ?? 0) + 1)
   }
   expect([...seen.keys()].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])

@@ -13,9 +13,9 @@ export function recordHash(counter: string, key: string): number {
   return partitionHash(recordKey(counter, key))
 }
 
-/** The partition Java's default partitioner chooses for a record key, so that all clients agree. */
-export function partitionOf(key: Uint8Array, partitions: number): number {
-  return partitionHash(key) % partitions
+/** The partition Java's default partitioner chooses by a record key's hash: all clients agree. */
+export function homePartition(hash: number, partitions: number): number {
+  return hash % partitions
 }
 
 const SEED = 0x9747b28c

@@ -1,5 +1,5 @@
 import { parseContracts } from '@countersink/shared/contracts'
-import { recordKey, partitionOf } from '@countersink/shared/routing'
+import { homePartition, recordHash } from '@countersink/shared/routing'
 import { expect, test } from 'vitest'
 import { Columns } from './columns.ts'
 import { CounterStates } from './counter-states.ts'
@@ -85,7 +85,7 @@ test('I1: an event brings all of its series or none, also where the quota ends',
 })
 
 test('a strict contract refuses what lies in a foreign partition, also when its series is known', () => {
-  const home = partitionOf(recordKey('c', 'k'), 2)
+  const home = homePartition(recordHash('c', 'k'), 2)
   const strict = setUp('defaults: { misrouted: reject }', 1 - home, 2)
   expect(strict.reasonFor({})).toBe('misrouted')
   expect(strict.counters.list).toEqual([])

@@ -1,4 +1,4 @@
-import { recordKey, partitionOf } from '@countersink/shared/routing'
+import { homePartition, recordHash } from '@countersink/shared/routing'
 import {
   addRoutingRecord,
   emptyRoutingTable,
@@ -68,7 +68,7 @@ test('an event is misrouted unless some shard of its key lies here in the versio
 })
 
 test('what a slot says of all versions is found out again when they change', () => {
-  const home = partitionOf(recordKey('views', 'hot'), PARTITIONS)
+  const home = homePartition(recordHash('views', 'hot'), PARTITIONS)
   const { placement, versions, series, slotOf } = setUp((home + 4) % PARTITIONS, tableOf(FIRST))
   const slot = slotOf('hot')
   expect(placement.kindOf(series, slot)).toBe(ELSEWHERE)
@@ -77,7 +77,7 @@ test('what a slot says of all versions is found out again when they change', () 
   expect(placement.isMisrouted(series, 0, slot, 99, -1)).toBe(true)
   expect(placement.isMisrouted(series, 0, slot, 100, -1)).toBe(false)
   const grown = { ...FIRST, version: 2, effectiveAt: 100, partitions: PARTITIONS + 1 }
-  const homes = [5, 9].map((partitions) => partitionOf(recordKey('views', 'hot'), partitions))
+  const homes = [5, 9].map((partitions) => homePartition(recordHash('views', 'hot'), partitions))
   const old = setUp(homes[0]!, tableOf({ ...FIRST, partitions: 5 }, { ...grown, partitions: 9 }))
   expect(homes[0]).not.toBe(homes[1])
   expect(old.placement.kindOf(old.series, old.slotOf('hot'))).toBe(DEPENDS)
@@ -89,7 +89,7 @@ test('what is kept of one series stays when others are asked for', () => {
   const versions = tableOf({ ...FIRST, partitions: 5 }, { ...FIRST, version: 2, effectiveAt: 100 })
   const { placement, series, slotOf } = setUp(0, versions)
   const isHere = (key: string, partitions: number): boolean =>
-    partitionOf(recordKey('views', key), partitions) === 0
+    homePartition(recordHash('views', key), partitions) === 0
   const keys = Array.from({ length: 200 }, (_, i) => `key-${i}`)
   const slots = keys.map((key) => slotOf(key))
   for (const _time of ['found out', 'kept']) {
@@ -103,7 +103,7 @@ test('what is kept of one series stays when others are asked for', () => {
 })
 
 test('an id that an SDK made says where it belongs, whatever the versions say of its key', () => {
-  const home = partitionOf(recordKey('views', 'k'), PARTITIONS)
+  const home = homePartition(recordHash('views', 'k'), PARTITIONS)
   const elsewhere = (home + 1) % PARTITIONS
   const { placement, series, slotOf } = setUp(elsewhere, tableOf(FIRST))
   const slot = slotOf('k')

@@ -1,5 +1,5 @@
 import { LIMITS } from '@countersink/shared/event'
-import { partitionHash } from '@countersink/shared/routing'
+import { homePartition, partitionHash } from '@countersink/shared/routing'
 import {
   partitionOfLane,
   type RoutingVersion,
@@ -139,7 +139,7 @@ export class Placement {
     let names: { counter: string; key: string } | undefined
     for (let i = 0; i < list.length; i++) {
       const version = list[i]!
-      let isHere = hash % version.partitions === this.#partition
+      let isHere = homePartition(hash, version.partitions) === this.#partition
       if (!isHere && version.ways.size > 0) {
         names ??= { counter: Buffer.from(counter).toString(), key: Buffer.from(key).toString() }
         const partitions = shardPartitions(version, names.counter, names.key, hash)
