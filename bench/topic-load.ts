@@ -3,6 +3,7 @@ import {
   type KafkaProducer,
   type ProducerRecord,
 } from '@countersink/shared/kafka/producer'
+import { BATCH_BYTES_MAX } from '@countersink/shared/kafka/producer-lane'
 import { createLogger } from '@countersink/shared/log'
 import { homePartition, partitionHash, recordKey } from '@countersink/shared/routing'
 import { LoadOracle } from './load-oracle.ts'
@@ -18,8 +19,6 @@ import { PackedTopic } from './packed-topic.ts'
 
 /** Bytes handed to the producer at once, over all partitions. */
 const BATCH_BYTES = 3 * 1024 * 1024
-/** Of one partition: the broker takes a batch of 1 MiB, headers and all. */
-const PARTITION_BYTES = 900_000
 /** Beside its key and value, roughly. */
 const RECORD_BYTES = 16
 
@@ -140,7 +139,7 @@ class TopicWriter {
   }
 
   get isFull(): boolean {
-    return this.#bytes >= BATCH_BYTES || this.#largest >= PARTITION_BYTES
+    return this.#bytes >= BATCH_BYTES || this.#largest >= BATCH_BYTES_MAX
   }
 
   add(partition: number, record: ProducerRecord): void {

@@ -2,6 +2,7 @@ import { readContracts } from '@countersink/shared/contracts'
 import { messageOf } from '@countersink/shared/errors'
 import { optionalSetting, type Settings } from './config.ts'
 import type { Check } from './doctor.ts'
+import { plural } from './table.ts'
 
 /** This machine: its Node, the settings and where they come from, the contracts' file. */
 export function machineChecks(settings: Settings): Promise<Check[]> {
@@ -26,7 +27,7 @@ function contractsCheck(settings: Settings): Check {
     return {
       name: 'contracts',
       level: 'ok',
-      detail: `${path}: ${counters.size} counters, ${unknown}`,
+      detail: `${path}: ${plural(counters.size, 'counter')}, ${unknown}`,
     }
   } catch (error) {
     return {

@@ -5,7 +5,7 @@ import { optionalSetting, type Settings } from './config.ts'
 import { liveSchema, type Query, withDatabase } from './database.ts'
 import type { Check } from './doctor.ts'
 import { OWNER_SEEN_S_MAX } from './gap.ts'
-import { spoken } from './table.ts'
+import { plural, spoken } from './table.ts'
 
 /** The oldest major version that is tried. */
 const VERSION_MIN = 15
@@ -134,6 +134,11 @@ async function ownerCheck(query: Query): Promise<Check> {
      from ${schema}.partitions order by partition`,
     [OWNER_SEEN_S_MAX],
   )
+  return ownersCheck(rows)
+}
+
+/** Of rows {partition, owned, owner}. */
+export function ownersCheck(rows: readonly Readonly<Record<string, unknown>>[]): Check {
   if (rows.length === 0) {
     return {
       name: 'aggregator',
@@ -145,13 +150,13 @@ async function ownerCheck(query: Query): Promise<Check> {
   const orphans = rows.filter((row) => row['owned'] !== true).map((row) => row['partition'])
   const owners = new Set(rows.filter((row) => row['owned'] === true).map((row) => row['owner']))
   if (orphans.length === 0) {
-    const detail = `${rows.length} partitions owned by ${owners.size} aggregators`
+    const detail = `${plural(rows.length, 'partition')} owned by ${plural(owners.size, 'aggregator')}`
     return { name: 'aggregator', level: 'ok', detail }
   }
   return {
     name: 'aggregator',
     level: 'fail',
-    detail: `nobody counts partitions ${orphans.join(', ')}`,
+    detail: `nobody counts ${orphans.length === 1 ? 'partition' : 'partitions'} ${orphans.join(', ')}`,
     fix: 'Start an aggregator (`npm run aggregator`, or `npm start` for all), or see its log.',
   }
 }

@@ -3,7 +3,7 @@ import { type StatusAnswer, statusAnswer } from './api-answers.ts'
 import { createApiClient } from './api-client.ts'
 import { optionalSetting, type Settings } from './config.ts'
 import type { Check } from './doctor.ts'
-import { grouped } from './table.ts'
+import { plural } from './table.ts'
 
 const REQUEST_MS_MAX = 5000
 const BODY_CHARS_MAX = 200
@@ -28,8 +28,8 @@ function countingCheck({ partitions }: StatusAnswer): Check {
   const behind = partitions.filter((p) => p.state === 'catching-up').length
   const lag = partitions.reduce((sum, p) => sum + (p.lag ?? 0), 0)
   const detail = [
-    `${partitions.length} partitions`,
-    lag === 0 ? 'nothing behind' : `${grouped(lag)} records behind`,
+    plural(partitions.length, 'partition'),
+    lag === 0 ? 'nothing behind' : `${plural(lag, 'record')} behind`,
     ...(behind > 0 ? [`${behind} catching up`] : []),
     ...(halted > 0 ? [`${halted} halted`] : []),
   ].join(', ')

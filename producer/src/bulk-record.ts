@@ -34,6 +34,11 @@ export class BulkRecord {
     return this.#writer
   }
 
+  /** Of its value, as far as it is written. */
+  get byteLength(): number {
+    return this.#writer?.byteLength ?? this.#value?.length ?? 0
+  }
+
   isFull(): boolean {
     const writer = this.#writer
     return writer === undefined || writer.count >= EVENTS_MAX || writer.byteLength >= this.#bytesMax

@@ -9,7 +9,7 @@ import { BulkCall } from './bulk-call.ts'
 import type { BulkReceipt } from './bulk-receipt.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher.ts'
 import { EventIntake } from './event-intake.ts'
-import { PendingEvent } from './pending-event.ts'
+import { bytesOf, PendingEvent } from './pending-event.ts'
 import { createRecordEncoder } from './record-encoder.ts'
 import { routerOf } from './router-samples.ts'
 import { SessionIds } from './session-ids.ts'
@@ -25,6 +25,7 @@ function createBed(fates: Fate[], bounds: { bufferEventsMax: number; batchBytesM
   const ids = new SessionIds(NOW)
   const intake = new EventIntake(ids, routerOf(PARTITIONS, NOW), undefined)
   const log: ProducerRecord[][] = Array.from({ length: PARTITIONS }, () => [])
+  const batchBytes: number[] = []
   let sends = 0
 
   async function send(partition: number, records: readonly ProducerRecord[]): Promise<Delivered> {
@@ -35,6 +36,7 @@ function createBed(fates: Fate[], bounds: { bufferEventsMax: number; batchBytesM
       throw new CountersinkError('KAFKA_UNAVAILABLE', 'lost', { retryable: true })
     if (fate === 'refused') throw new CountersinkError('KAFKA_REFUSED', 'refused')
     own.push(...records)
+    batchBytes.push(records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0))
     await new Promise(setImmediate)
     return { baseOffset: fate === 'unknown-place' ? -1 : baseOffset, logAppendTimeMs: NOW }
   }
@@ -70,9 +72,11 @@ function createBed(fates: Fate[], bounds: { bufferEventsMax: number; batchBytesM
 
   return {
     dispatcher,
+    /** Of the values of each batch that was written. */
+    batchBytes,
     add(input: EventInput) {
       expect(intake.read(input, NOW)).toBeUndefined()
-      const pending = new PendingEvent(intake, 100, performance.now() + TIMEOUT_MS)
+      const pending = new PendingEvent(intake, bytesOf(intake), performance.now() + TIMEOUT_MS)
       dispatcher.add(pending)
       return pending.promise
     },
@@ -167,6 +171,26 @@ test('each event is settled once, whatever happens, and is where its receipt say
     { numRuns: 60 },
   )
 }, 60_000)
+
+test('I12: a record that several lists wrote to joins a batch only if all of it has room', async () => {
+  const bytesMax = 5000
+  const bed = createBed([], { bufferEventsMax: 1000, batchBytesMax: bytesMax })
+  let made = 0
+  const events = (count: number): EventInput[] =>
+    Array.from({ length: count }, () => {
+      const id = String(made++).padStart(200, '0').split('').toReversed().join('')
+      return { counter: 'a', key: 'k', id, at: NOW }
+    })
+  // While the first is on its way the others gather.
+  const added = events(15).map((event) => bed.add(event))
+  const lists = [2, 18].map((count) => bed.addMany(events(count)))
+  await Promise.all([...added, ...lists])
+  expect(bed.events()).toHaveLength(35)
+  expect(bed.batchBytes.length).toBeGreaterThan(1)
+  expect(Math.max(...bed.batchBytes)).toBeGreaterThan(bytesMax / 2)
+  expect(Math.max(...bed.batchBytes)).toBeLessThanOrEqual(bytesMax)
+  bed.dispatcher.close()
+})
 
 test('an invalid event of a list is told by its place, the others are sent', async () => {
   const bed = createBed([], { bufferEventsMax: 10, batchBytesMax: 10_000 })

@@ -66,10 +66,13 @@ export function createPartitionLane(partition: number): PartitionLane {
     take(bytesMax) {
       const batch: Pending[] = []
       let size = 0
+      let room = bytesMax
       let record: BulkRecord | undefined
       for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
-        const belongs = next.record !== undefined && next.record === record
-        if (batch.length > 0 && !belongs && size + next.bytes > bytesMax) break
+        // A record is sent with all its parts, so its first one is weighed with what they are together.
+        if (next.record === undefined) room -= next.bytes
+        else if (next.record !== record) room -= next.record.byteLength
+        if (batch.length > 0 && room < 0) break
         size += next.bytes
         record = next.record
         next.place = 'flight'

@@ -1,5 +1,7 @@
 import type { Contracts } from '@countersink/shared/contracts'
+import { CountersinkError } from '@countersink/shared/errors'
 import type { Compression } from '@countersink/shared/kafka/codecs'
+import { BATCH_BYTES_MAX } from '@countersink/shared/kafka/producer-lane'
 import type { Logger } from '@countersink/shared/log'
 import type { EventFormat } from './record-encoder.ts'
 
@@ -23,7 +25,10 @@ export type ProducerOptions = {
   contracts?: Contracts
   /** How long an event may wait for others to share its batch. */
   lingerMs?: number
-  /** A batch this large is sent without lingering; the broker's own limit is 1 MiB. */
+  /**
+   * A batch this large is sent without lingering. At most 900,000: the broker's own limit is 1 MiB
+   * unless it is told otherwise, and a batch may be an event's size larger than this.
+   */
   batchBytesMax?: number
   /** What is buffered, acknowledged or not; when it is full add() waits. */
   bufferBytesMax?: number
@@ -56,4 +61,15 @@ export const PRODUCER_DEFAULTS = {
   deliveryTimeoutMs: 30_000,
   stopTimeoutMs: 10_000,
   compression: 'none' as const,
+}
+
+/** The options with what was left out. Throws CONFIG_INVALID. */
+export function settingsOf(options: ProducerOptions) {
+  const settings = { ...PRODUCER_DEFAULTS, ...options }
+  const { batchBytesMax } = settings
+  if (batchBytesMax >= 1 && batchBytesMax <= BATCH_BYTES_MAX) return settings
+  throw new CountersinkError(
+    'CONFIG_INVALID',
+    `batchBytesMax is ${batchBytesMax}: give 1 to ${BATCH_BYTES_MAX} bytes, since a broker takes no batch of more than 1 MiB, all overhead included`,
+  )
 }

@@ -11,7 +11,7 @@ import { createCombiner } from './combiner.ts'
 import { createDispatcher, type DispatcherStats } from './dispatcher.ts'
 import { EventIntake, NOT_ROUTED } from './event-intake.ts'
 import { bytesOf, PendingEvent } from './pending-event.ts'
-import { PRODUCER_DEFAULTS, type ProducerOptions } from './producer-options.ts'
+import { type ProducerOptions, settingsOf } from './producer-options.ts'
 import type { Receipt } from './receipt.ts'
 import { createRecordEncoder } from './record-encoder.ts'
 import { SessionIds } from './session-ids.ts'
@@ -72,9 +72,12 @@ const NOT_FRESH =
 const COMBINE_EARLIER_PART = 0.1
 const COMBINE_EARLIER_MS_MAX = 1000
 
-/** A client that appends count events to the topic. One per process is enough: share it. */
+/**
+ * A client that appends count events to the topic. One per process is enough: share it. Throws
+ * CONFIG_INVALID for a batchBytesMax that no broker takes.
+ */
 export function createProducer(options: ProducerOptions): Producer {
-  const settings = { ...PRODUCER_DEFAULTS, ...options }
+  const settings = settingsOf(options)
   const { topic, deliveryTimeoutMs, format, batchBytesMax } = settings
   const logger = options.logger ?? createLogger('countersink-producer', 'silent')
   const now = options.now ?? Date.now

@@ -23,6 +23,8 @@ export type EncodedBatch = {
  */
 export type RecordEncoder = (pendings: readonly Pending[]) => EncodedBatch
 
+/** What a record of one event takes beside its key and value: eight short varints at most. */
+const RECORD_OVERHEAD_BYTES = 16
 const RECORD_BYTES_MAX = PACKED_LIMITS.valueBytesMax - PACKED_LIMITS.eventBytesMax
 
 export function createRecordEncoder(
@@ -46,7 +48,7 @@ function encodeJson(pendings: readonly Pending[], ids: SessionIds, bytesMax: num
     pending.recordNumber = records.length
     const key = recordKey(pending.lane.counter.name, pending.key)
     const value = Buffer.from(formatEvent(pending.event()))
-    bytes += key.length + value.length
+    bytes += key.length + value.length + RECORD_OVERHEAD_BYTES
     records.push({ key, value })
   }
   return { pendings: pendings.slice(0, records.length), records }

@@ -2,7 +2,7 @@ import type { CountersinkError } from '../errors.ts'
 import { recordBytesMax, type ProducerRecord, type ProducerStamp } from './record-batch-encoder.ts'
 
 /** What waits is joined to one batch up to this: the broker's default limit is 1,048,588. */
-const batchBytesMax = 900_000
+export const BATCH_BYTES_MAX = 900_000
 const SEQUENCE_SPACE = 0x8000_0000
 
 export type Delivered = {
@@ -70,7 +70,7 @@ export function createLane(topic: string, partition: number): Lane {
     let bytes = 0
     let count = 0
     for (const send of queue) {
-      if (count > 0 && (bytes + send.bytes > batchBytesMax || count >= joinMax)) break
+      if (count > 0 && (bytes + send.bytes > BATCH_BYTES_MAX || count >= joinMax)) break
       bytes += send.bytes
       count++
     }
@@ -100,7 +100,7 @@ export function createLane(topic: string, partition: number): Lane {
     nextBytes() {
       const next = batch.length > 0 ? batch : queue
       const bytes = next.reduce((sum, send) => sum + send.bytes, 0)
-      return Math.min(bytes, Math.max(batchBytesMax, next[0]?.bytes ?? 0))
+      return Math.min(bytes, Math.max(BATCH_BYTES_MAX, next[0]?.bytes ?? 0))
     },
     take(newProducerId) {
       if (batch.length === 0) batch = join()
