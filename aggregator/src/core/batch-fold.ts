@@ -1,6 +1,7 @@
 import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
 import { RecordCursor } from '@countersink/shared/kafka/record-batch'
 import { Columns, COLUMNS_CAPACITY } from './columns.ts'
+import { EventRun } from './event-run.ts'
 import { createFields } from './fields.ts'
 import { fold } from './fold.ts'
 import type { PartitionState } from './partition-state.ts'
@@ -27,6 +28,8 @@ export class BatchFold {
   readonly #cursor = new RecordCursor()
   readonly #decoder = new RecordDecoder(createFields())
   readonly #packed = new PackedDecoder()
+  /** Events behind the rows of the columns; their places stand there already. */
+  readonly #run = new EventRun()
   readonly #columns = new Columns()
   /** Of the last call; undefined when it folded no record. */
   lastRecord: LastRecord | undefined
@@ -63,8 +66,10 @@ export class BatchFold {
   #foldRecords(state: PartitionState, readMax: number): boolean {
     const cursor = this.#cursor
     const columns = this.#columns
+    const run = this.#run
     const { ledger } = state
     columns.clear(cursor.records)
+    run.clear()
     while (cursor.next()) {
       const { timestampMs } = cursor
       if (timestampMs > state.appendMax && timestampMs <= APPEND_MS_MAX) {
@@ -72,8 +77,9 @@ export class BatchFold {
       }
       if (isPackedRecord(cursor)) this.#foldPacked(state)
       else this.#decode(state)
-      if (columns.count === COLUMNS_CAPACITY) this.#foldColumns(state)
-      if (ledger.read + columns.count < readMax) continue
+      const rows = columns.count + run.count
+      if (rows === COLUMNS_CAPACITY) this.#foldColumns(state)
+      if (ledger.read + rows < readMax) continue
       this.#foldColumns(state)
       return false
     }
@@ -83,19 +89,24 @@ export class BatchFold {
 
   #decode(state: PartitionState): void {
     this.#beginRow()
+    const run = this.#run
+    const { fields } = this.#decoder
     const reason = this.#decoder.decode(this.#cursor)
-    if (reason === undefined) {
-      state.interner.append(this.#decoder.fields, state.appendMax, this.#columns)
-    } else {
-      state.interner.appendInvalid(reason, this.#columns)
+    if (reason === undefined && fields.bytes === this.#cursor.records) {
+      run.add(fields, state.appendMax)
+      if (run.isFull) run.close(state, this.#columns)
+      return
     }
+    run.close(state, this.#columns)
+    if (reason === undefined) state.interner.append(fields, state.appendMax, this.#columns)
+    else state.interner.appendInvalid(reason, this.#columns)
   }
 
   /** Of a record that holds one event. */
   #beginRow(): void {
     const cursor = this.#cursor
     const columns = this.#columns
-    const row = columns.count
+    const row = columns.count + this.#run.count
     columns.offset[row] = cursor.offset
     columns.index[row] = 0
     columns.valueStart[row] = cursor.valueStart
@@ -127,6 +138,7 @@ export class BatchFold {
 
   #foldColumns(state: PartitionState): void {
     const columns = this.#columns
+    this.#run.close(state, columns)
     if (columns.count === 0) return
     fold(state, columns)
     const { records, valueStart, valueEnd, offset, count } = columns

@@ -1,12 +1,13 @@
 import { INVALID_REASONS, type InvalidReason } from '@countersink/shared/reasons'
 import { SdkIdReader } from '@countersink/shared/sdk-id'
 import type { Columns } from './columns.ts'
-import type { CounterStates } from './counter-states.ts'
+import { type CounterStates, NEW_COUNTER } from './counter-states.ts'
 import type { Fields } from './fields.ts'
 import { NEW } from './id-table.ts'
 import { finishHash, type HashKey, mixWord, tableHash, viewOf } from './keyed-hash.ts'
 import type { RememberedIds } from './remembered-ids.ts'
 import type { Placement } from './placement.ts'
+import { NO_SLOT } from './series-dictionary.ts'
 import { SeriesInterner } from './series-interner.ts'
 
 const TWO_32 = 2 ** 32
@@ -39,16 +40,23 @@ export class Interner {
 
   /**
    * Appends the event to the columns (its offset, index and value are the caller's to set), valid
-   * or not. `appendMax` is the largest append time of the log so far, this record's included.
+   * or not. `appendMax` is the largest append time of the log so far, this record's included;
+   * `knownOrdinal` and `knownSlot` are those of its key, where they were looked up and found before.
    */
-  append(fields: Fields, appendMax: number, columns: Columns): void {
+  append(
+    fields: Fields,
+    appendMax: number,
+    columns: Columns,
+    knownOrdinal: number = NEW_COUNTER,
+    knownSlot: number = NO_SLOT,
+  ): void {
     const { bytes } = fields
     if (bytes !== this.#bytes) {
       this.#bytes = bytes
       this.#view = viewOf(bytes)
     }
     const view = this.#view
-    const reason = this.series.intern(fields, view, appendMax, columns)
+    const reason = this.series.intern(fields, view, appendMax, columns, knownOrdinal, knownSlot)
     if (reason !== undefined) {
       this.appendInvalid(reason, columns)
       return

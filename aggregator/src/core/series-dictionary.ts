@@ -13,6 +13,20 @@ const ARENA_BYTES_INITIAL = 1024
 const LOAD_MAX = 0.6
 
 /**
+ * A place of the index: 8 bits of the hash, which the place itself does not tell, and 1 + the slot;
+ * 0 is empty. With the tag a look-up touches one entry, hardly ever that of a name which is not it.
+ */
+const SLOT_BITS = 24
+const SLOT_MASK = 2 ** SLOT_BITS - 1
+export const NO_SLOT = -1
+
+/** What so many names touch stays in the cache. */
+const NAMES_AT_ONCE = 512
+const HASHES = new Int32Array(NAMES_AT_ONCE)
+/** What loads made for the cache's sake gave, so that they are not optimised away. */
+const SEEN = new Int32Array(1)
+
+/**
  * The slots of one counter in one partition: series name -> slot, dealt densely in the order of
  * first sight. A name is the key's UTF-8, for a breakdown followed by NUL name NUL value for each
  * of its dims (keys and dims hold no NUL). Exact: bytes are compared, the hash is the way there.
@@ -26,6 +40,7 @@ export class SeriesDictionary {
   #index = new Int32Array(2 * SERIES_INITIAL)
   #entries = new Int32Array(ENTRY_WORDS * SERIES_INITIAL)
   #arena = new Uint8Array(ARENA_BYTES_INITIAL)
+  #arenaView = viewOf(this.#arena)
   #arenaLength = 0
   #size = 0
 
@@ -62,29 +77,23 @@ export class SeriesDictionary {
     this.#entries[slot * ENTRY_WORDS + FLAGS] = flags
   }
 
-  /** The slot of the name `bytes[start, end)`, or -1. `view` is over the same bytes. */
+  /** The slot of the name `bytes[start, end)`, or NO_SLOT. `view` is over the same bytes. */
   find(bytes: Uint8Array, view: DataView, start: number, end: number): number {
     const hash = tableHash(this.#hashKey[0]!, view, start, end)
     const mask = this.#index.length - 1
-    const length = end - start
     for (let at = hash & mask; ; at = (at + 1) & mask) {
-      const slot = this.#index[at]! - 1
-      if (slot < 0) return -1
-      const entry = slot * ENTRY_WORDS
-      if (
-        this.#entries[entry] === hash &&
-        this.#entries[entry + LENGTH] === length &&
-        this.#sameBytes(this.#entries[entry + OFFSET]!, bytes, start, length)
-      ) {
-        return slot
-      }
+      const place = this.#index[at]!
+      if (place === 0) return NO_SLOT
+      if (place >>> SLOT_BITS !== hash >>> SLOT_BITS) continue
+      const slot = (place & SLOT_MASK) - 1
+      if (this.#isNamed(slot, bytes, start, end)) return slot
     }
   }
 
   /**
    * `find` for the names number `from` to `to` - 1, into `slots`. Each step is a loop of its own, so
    * that the cache misses of the names overlap instead of waiting for one another: with a million
-   * series a look-up is little else. Gives a number that only keeps loads from being optimised away.
+   * series a look-up is little else. The shorter a loop, the more of its loads are under way.
    */
   findMany(
     bytes: Uint8Array,
@@ -94,37 +103,65 @@ export class SeriesDictionary {
     from: number,
     to: number,
     slots: Int32Array,
-  ): number {
-    const index = this.#index
-    const entries = this.#entries
+  ): void {
+    for (let i = from; i < to; i += NAMES_AT_ONCE) {
+      this.#findSome(bytes, view, starts, ends, i, Math.min(i + NAMES_AT_ONCE, to), slots)
+    }
+  }
+
+  #findSome(
+    bytes: Uint8Array,
+    view: DataView,
+    starts: Int32Array,
+    ends: Int32Array,
+    from: number,
+    to: number,
+    slots: Int32Array,
+  ): void {
+    const [index, entries, arena] = [this.#index, this.#entries, this.#arena]
     const mask = index.length - 1
     const seed = this.#hashKey[0]!
     let seen = 0
     for (let i = from; i < to; i++) {
-      slots[i] = index[tableHash(seed, view, starts[i]!, ends[i]!) & mask]! - 1
+      HASHES[i - from] = tableHash(seed, view, starts[i]!, ends[i]!)
+    }
+    for (let i = 0; i < to - from; i++) seen ^= index[HASHES[i]! & mask]!
+    for (let i = from; i < to; i++) slots[i] = this.#guess(HASHES[i - from]!)
+    for (let i = from; i < to; i++) {
+      if (slots[i]! >= 0) seen ^= entries[slots[i]! * ENTRY_WORDS]!
     }
     for (let i = from; i < to; i++) {
-      const slot = slots[i]!
-      if (slot >= 0) seen ^= this.#arena[entries[slot * ENTRY_WORDS + OFFSET]!]!
+      if (slots[i]! >= 0) seen ^= arena[entries[slots[i]! * ENTRY_WORDS + OFFSET]!]!
     }
     for (let i = from; i < to; i++) {
       const slot = slots[i]!
       if (slot < 0 || this.#isNamed(slot, bytes, starts[i]!, ends[i]!)) continue
       slots[i] = this.find(bytes, view, starts[i]!, ends[i]!)
     }
-    return seen
+    SEEN[0] = seen
+  }
+
+  /** The first slot whose tag is the hash's; NO_SLOT only when no name has this hash. */
+  #guess(hash: number): number {
+    const mask = this.#index.length - 1
+    for (let at = hash & mask; ; at = (at + 1) & mask) {
+      const place = this.#index[at]!
+      if (place === 0) return NO_SLOT
+      if (place >>> SLOT_BITS === hash >>> SLOT_BITS) return (place & SLOT_MASK) - 1
+    }
   }
 
   /**
    * Deals the next slot to a name that `find` did not find. Its first `keyLength` bytes are the key.
    */
   deal(bytes: Uint8Array, start: number, end: number, keyLength: number): number {
+    if (this.#size === SLOT_MASK) throw new RangeError(`more than ${SLOT_MASK} series of a counter`)
     if ((this.#size + 1) * ENTRY_WORDS > this.#entries.length) this.#growEntries()
     if (this.#size + 1 > this.#index.length * LOAD_MAX) this.#growIndex()
     const offset = this.#store(bytes, start, end)
     const slot = this.#size++
     const entry = slot * ENTRY_WORDS
-    const view = viewOf(this.#arena)
+    const view = this.#arenaView
     const hash = tableHash(this.#hashKey[0]!, view, offset, offset + end - start)
     this.#entries[entry + HASH] = hash
     this.#entries[entry + OFFSET] = offset
@@ -148,11 +185,8 @@ export class SeriesDictionary {
     const entry = slot * ENTRY_WORDS
     const length = end - start
     if (this.#entries[entry + LENGTH] !== length) return false
-    return this.#sameBytes(this.#entries[entry + OFFSET]!, bytes, start, length)
-  }
-
-  #sameBytes(offset: number, bytes: Uint8Array, start: number, length: number): boolean {
     const arena = this.#arena
+    const offset = this.#entries[entry + OFFSET]!
     for (let i = 0; i < length; i++) {
       if (arena[offset + i] !== bytes[start + i]) return false
     }
@@ -165,6 +199,7 @@ export class SeriesDictionary {
       const arena = new Uint8Array(Math.max(needed, Math.ceil(this.#arena.length * 1.5)))
       arena.set(this.#arena.subarray(0, this.#arenaLength))
       this.#arena = arena
+      this.#arenaView = viewOf(arena)
     }
     const offset = this.#arenaLength
     for (let i = start; i < end; i++) this.#arena[this.#arenaLength++] = bytes[i]!
@@ -190,7 +225,7 @@ export class SeriesDictionary {
     const mask = this.#index.length - 1
     let at = hash & mask
     while (this.#index[at] !== 0) at = (at + 1) & mask
-    this.#index[at] = slot + 1
+    this.#index[at] = ((hash >>> SLOT_BITS) << SLOT_BITS) | (slot + 1)
   }
 }
 

@@ -11,6 +11,7 @@ import {
 import type { Fields } from './fields.ts'
 import { viewOf } from './keyed-hash.ts'
 import { HERE, type Placement } from './placement.ts'
+import { NO_SLOT } from './series-dictionary.ts'
 
 const NAME_BYTES_MAX = 8192
 /** The lane is to be read from the id that is in the fields. */
@@ -43,16 +44,22 @@ export class SeriesInterner {
   /**
    * Sets `ordinal` and `slot`, and adds the slots of the event's breakdowns to the columns; or gives
    * the reason to refuse it. `view` is over the fields' bytes; `appendMax` is the largest append time
-   * of the log so far, this record's included.
+   * of the log so far, this record's included. `knownOrdinal` and `knownSlot` are those of its key,
+   * where they were looked up and found before.
    */
   intern(
     fields: Fields,
     view: DataView,
     appendMax: number,
     columns: Columns,
+    knownOrdinal: number = NEW_COUNTER,
+    knownSlot: number = NO_SLOT,
   ): InvalidReason | undefined {
     const { bytes } = fields
-    let ordinal = this.counters.find(bytes, view, fields.counterStart, fields.counterEnd)
+    let ordinal = knownOrdinal
+    if (ordinal < 0) {
+      ordinal = this.counters.find(bytes, view, fields.counterStart, fields.counterEnd)
+    }
     if (ordinal === UNKNOWN_COUNTER) return 'unknown-counter'
     if (ordinal === NEW_COUNTER) {
       const reason = this.#refuseNew(fields, appendMax)
@@ -65,7 +72,8 @@ export class SeriesInterner {
     if (refused !== undefined) return refused
     // Asked before anything is dealt, so that an event brings all of its series or none.
     const mayDeal = hasRoom(counter)
-    let slot = dictionary.find(bytes, view, fields.keyStart, fields.keyEnd)
+    let slot = knownSlot
+    if (slot < 0) slot = dictionary.find(bytes, view, fields.keyStart, fields.keyEnd)
     if (slot < 0) {
       if (contract.rejectMisrouted && this.#isKeyMisrouted(fields)) return 'misrouted'
       if (!mayDeal) return 'series-quota'
