@@ -153,7 +153,7 @@ const MUTANTS: Mutant[] = [
     caughtBy: PAGES,
     patches: [
       { file: 'core/dirt.ts', from: 'this.stored.add(key)', to: '' },
-      { file: 'limits.ts', from: 'pagesCachedMin: 512', to: 'pagesCachedMin: 1' },
+      { file: 'limits.ts', from: 'pagesCachedMin: 256', to: 'pagesCachedMin: 1' },
     ],
   },
 ]

@@ -7,7 +7,7 @@ import { createTestBed, type ServiceHandle, type TestBed } from './stack.ts'
 const COUNTER = 'views'
 const T0 = Date.UTC(2026, 0, 1)
 const MINUTE = 60_000
-const KEYS = Array.from({ length: 160 }, (_, i) => `k${i}`)
+const KEYS = Array.from({ length: 320 }, (_, i) => `k${i}`)
 const HUGE = 2n ** 63n - 1n
 
 let bed: TestBed
@@ -114,7 +114,7 @@ test('I8, I14: while commits, pages and floors move, every answer is the fold of
   for (const reader of readers) reader.catch(() => {})
   for (let i = 0; i < 200; i++) {
     // New keys keep coming, so that series appear in partitions that did not have them.
-    const keys = KEYS.slice(0, 20 + Math.floor(i / 1.4))
+    const keys = KEYS.slice(0, 20 + Math.floor(i * 1.5))
     const pages = pick(['none', 'none', 'none', 'some', 'some', 'all'] as const)
     const many = i % 40 === 39 ? 900 : 12
     await pick(partitions).commit(writer, randomEvents(many, keys), { pages })
@@ -133,7 +133,7 @@ async function expectViews(): Promise<void> {
     `select key, total from countersink.totals where counter = $1 and dims = '{}'`,
     [COUNTER],
   )
-  expect(totals.length).toBeGreaterThan(100)
+  expect(totals.length).toBeGreaterThan(200)
   for (const { key, total } of totals) {
     let want = 0n
     for (const log of partitions) want += log.totalAt(key, log.next)

@@ -1,4 +1,4 @@
-import { toLimbs } from '@countersink/shared/page-format'
+import { PAGE_SLOTS, toLimbs } from '@countersink/shared/page-format'
 import type pg from 'pg'
 
 /** One event as the fixture commits it. */
@@ -15,9 +15,23 @@ export type CommitOptions = {
 type Entry = { slot: number; start: number; delta: bigint }
 type Commit = { first: number; next: number; entries: readonly Entry[] }
 
+/** How many slots a page holds, and the tables it stands in. */
+export type PageLayout = { slots: number; totals: string; windows: string }
+
+const PAGES: PageLayout = {
+  slots: PAGE_SLOTS,
+  totals: 'total_pages_256',
+  windows: 'window_pages_256',
+}
+/** Before migration 0003. */
+export const PAGES_OF_128: PageLayout = {
+  slots: 128,
+  totals: 'total_pages',
+  windows: 'window_pages',
+}
+
 const FINEST = 60_000
 const SIZES = [FINEST, 3_600_000]
-const PAGE_SLOTS = 128
 
 /**
  * Writes one partition's log and pages of one counter by plain SQL, as the schema's rules allow and
@@ -30,6 +44,7 @@ export class FixturePartition {
   readonly counter: number
   next = 0
   floor = 0
+  readonly #layout: PageLayout
   #commits: Commit[] = []
   #slots = new Map<string, number>()
   #newSeries: unknown[][] = []
@@ -38,7 +53,8 @@ export class FixturePartition {
   /** The same -> the first offset of the oldest commit that the stored page lacks. */
   #dirty = new Map<string, number>()
 
-  constructor(schema: string, partition: number, counter: number) {
+  constructor(schema: string, partition: number, counter: number, layout: PageLayout) {
+    this.#layout = layout
     this.schema = schema
     this.partition = partition
     this.counter = counter
@@ -116,8 +132,9 @@ export class FixturePartition {
   }
 
   #addToPages(first: number, entry: Entry): void {
-    const at = entry.slot % PAGE_SLOTS
-    for (const key of pageKeys(entry)) {
+    const { slots } = this.#layout
+    const at = entry.slot % slots
+    for (const key of pageKeys(Math.floor(entry.slot / slots), entry.start)) {
       const sums = this.#sums.get(key) ?? new Map<number, bigint>()
       this.#sums.set(key, sums)
       sums.set(at, (sums.get(at) ?? 0n) + entry.delta)
@@ -179,7 +196,8 @@ export class FixturePartition {
     this.floor = Math.min(this.next, ...this.#dirty.values())
     await insert(
       client,
-      `${this.schema}.total_pages (counter, partition, page, next, small_totals, totals, carries)`,
+      `${this.schema}.${this.#layout.totals}
+         (counter, partition, page, next, small_totals, totals, carries)`,
       totals,
       `on conflict (counter, partition, page) do update
        set next = excluded.next, small_totals = excluded.small_totals, totals = excluded.totals,
@@ -187,7 +205,7 @@ export class FixturePartition {
     )
     await insert(
       client,
-      `${this.schema}.window_pages
+      `${this.schema}.${this.#layout.windows}
          (counter, partition, page, size, start, next, slots, small_deltas, deltas, carries)`,
       windows,
       `on conflict (counter, partition, page, size, start) do update set next = excluded.next,
@@ -197,7 +215,8 @@ export class FixturePartition {
   }
 
   #totalsRow(page: number, sums: ReadonlyMap<number, bigint>): unknown[] {
-    const limbs = Array.from({ length: PAGE_SLOTS }, (_, at) => toLimbs(sums.get(at) ?? 0n))
+    const { slots } = this.#layout
+    const limbs = Array.from({ length: slots }, (_, at) => toLimbs(sums.get(at) ?? 0n))
     return [this.counter, this.partition, page, this.next, ...sumColumns(limbs)]
   }
 
@@ -236,6 +255,7 @@ export async function createFixture(
   counter: string,
   partitions: number,
   firstPartition = 0,
+  layout = PAGES,
 ): Promise<FixturePartition[]> {
   const schema = `countersink_${generation}`
   const { rows } = await client.query<{ counter: number }>(
@@ -248,7 +268,7 @@ export async function createFixture(
     [id, SIZES],
   )
   const made = Array.from({ length: partitions }, (_, i) => {
-    return new FixturePartition(schema, firstPartition + i, id)
+    return new FixturePartition(schema, firstPartition + i, id, layout)
   })
   for (const partition of made) await partition.create(client)
   return made
@@ -258,8 +278,7 @@ function seriesKey(key: string, dims: Record<string, string>): string {
   return JSON.stringify([key, dims])
 }
 
-function pageKeys({ slot, start }: Entry): string[] {
-  const page = Math.floor(slot / PAGE_SLOTS)
+function pageKeys(page: number, start: number): string[] {
   return [`${page}`, ...SIZES.map((size) => `${page}/${size}/${start - (start % size)}`)]
 }
 

@@ -1,4 +1,5 @@
 import { parseContracts } from '@countersink/shared/contracts'
+import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
 import { expect, test } from 'vitest'
 import { CounterStates } from './core/counter-states.ts'
 import { Dirt } from './core/dirt.ts'
@@ -24,7 +25,7 @@ function dirtOf(windows: number, slots: number): Dirty {
     const layer = new PagedSums()
     const family = layer.family(0, 60_000, window * 60_000)
     for (let slot = 0; slot < slots; slot++) {
-      layer.add(layer.block(family, slot >> 7, window), slot & 127, 1)
+      layer.add(layer.block(family, slot >> PAGE_SHIFT, window), slot % PAGE_SLOTS, 1)
     }
     dirt.absorb(layer, window, counters.list)
   }
@@ -48,8 +49,8 @@ test('behind, a page that will be filled further waits, for one commit', () => {
 })
 
 test('I12: behind, no more may wait than the bound on dirt', () => {
-  const pages = Math.ceil(LIMITS.dirtEntriesMax / 128)
-  const dirty = dirtOf(1, (pages + 10) * 128)
+  const pages = Math.ceil(LIMITS.dirtEntriesMax / PAGE_SLOTS)
+  const dirty = dirtOf(1, (pages + 10) * PAGE_SLOTS)
   for (const block of duePages(dirty, 'behind', 0)) dirty.dirt.clean(block, 1)
   expect(dirty.dirt.entries).toBe(LIMITS.dirtEntriesMax)
 })
@@ -72,13 +73,13 @@ test('idle, it writes many at a time', () => {
 })
 
 test('I12: above the bound on dirt it writes as many as bring it below', () => {
-  const windows = Math.ceil((LIMITS.dirtEntriesMax * 1.2) / 128)
-  const dirty = dirtOf(windows, 128)
+  const windows = Math.ceil((LIMITS.dirtEntriesMax * 1.2) / PAGE_SLOTS)
+  const dirty = dirtOf(windows, PAGE_SLOTS)
   const { dirt } = dirty
   expect(dirt.entries).toBeGreaterThan(LIMITS.dirtEntriesMax)
   for (const block of duePages(dirty, 'live', 0)) dirt.clean(block, windows)
   expect(dirt.entries).toBeLessThanOrEqual(LIMITS.dirtEntriesMax)
-  expect(dirt.entries).toBeGreaterThan(LIMITS.dirtEntriesMax - 256)
+  expect(dirt.entries).toBeGreaterThan(LIMITS.dirtEntriesMax - 2 * PAGE_SLOTS)
 })
 
 test('without dirt there is nothing to write', () => {

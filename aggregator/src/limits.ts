@@ -1,7 +1,7 @@
 /** Bounds of the aggregator, units last. What a user may want to turn is in config.ts. */
 export const LIMITS = {
-  /** Sums in the layer that is being folded, per partition: 1 KiB a block. */
-  openBlocksMax: 16_384,
+  /** Sums in the layer that is being folded, per partition: 2 KiB a block. */
+  openBlocksMax: 8192,
   /** Events folded and not committed, over all partitions. */
   pendingEventsMax: 1_000_000,
   /** Events folded without asking for room and letting others have a turn; then to a record's end. */
@@ -9,17 +9,17 @@ export const LIMITS = {
   /** Sums in the log that are not in pages, per partition: bounds a take-over and the readers. */
   dirtEntriesMax: 131_072,
   /**
-   * Pages kept in memory per partition, 1 KiB each: twice as many as its totals have, so that those
+   * Pages kept in memory per partition, 2 KiB each: twice as many as its totals have, so that those
    * and the windows being filled stay, and old windows make room.
    */
-  pagesCachedMin: 512,
-  pagesCachedMax: 16_384,
+  pagesCachedMin: 256,
+  pagesCachedMax: 8192,
   /** Pages that a live commit writes per partition: enough that all get their turn, few enough to be quick. */
   livePagesMin: 4,
   livePagesMax: 96,
   /** All dirty pages get their turn within about this many live commits. */
   livePagesTurns: 40,
-  idlePagesMax: 2048,
+  idlePagesMax: 1024,
   /** Behind by more than this many events, commits are large and write all pages. */
   behindEventsMin: 50_000,
   behindEventsPerCommit: 500_000,

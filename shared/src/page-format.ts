@@ -3,8 +3,8 @@
  * itself, anything beyond is its low 64 bits with a carry, so that
  * `sum = total + carry * 2^64`. Carries are stored only where one is not zero.
  */
-export const PAGE_SLOTS = 128
-export const PAGE_SHIFT = 7
+export const PAGE_SLOTS = 256
+export const PAGE_SHIFT = 8
 
 export type Limbs = { low: bigint; carry: bigint }
 

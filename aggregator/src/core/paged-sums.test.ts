@@ -8,7 +8,7 @@ const place = fc.record({
   size: fc.constantFrom(0, 1000, 60_000),
   start: fc.integer({ min: 0, max: 2 }),
   page: fc.integer({ min: 0, max: 5 }),
-  index: fc.constantFrom(0, 1, 31, 32, 63, 64, 127),
+  index: fc.constantFrom(0, 1, 31, 32, 63, 64, PAGE_SLOTS - 1),
 })
 type Place = {
   counter: number

@@ -5,7 +5,7 @@ import { grown } from './typed-growth.ts'
 const LIMB = 2 ** 52
 const LIMB_BIG = 1n << 52n
 const TOUCHED_WORDS = PAGE_SLOTS / 32
-const BLOCKS_INITIAL = 64
+const BLOCKS_INITIAL = 32
 const NONE = -1
 
 /** The totals of a counter (`size` 0, `start` 0) or one of its windows, page by page. */
@@ -19,7 +19,7 @@ export type Family = {
 }
 
 /**
- * Sums of neighbouring slots in blocks of 128, found by family and page: what a commit adds, what
+ * Sums of neighbouring slots in blocks of 256, found by family and page: what a commit adds, what
  * is dirty, what is cached, all in this one shape, so that adding one to another is a loop over
  * two arrays and nothing is ever sorted. Blocks are taken from a pool and stand in a list from the
  * one allocated or touched first to the last; each carries one number of its holder (`from`).
@@ -52,7 +52,10 @@ export class PagedSums {
 
   get byteLength(): number {
     return (
-      this.low.byteLength + this.touched.byteLength + this.from.byteLength + this.#high.size * 1024
+      this.low.byteLength +
+      this.touched.byteLength +
+      this.from.byteLength +
+      this.#high.size * PAGE_SLOTS * 8
     )
   }
 

@@ -1,4 +1,5 @@
 import { type Contracts, parseContracts } from '@countersink/shared/contracts'
+import { PAGE_SLOTS } from '@countersink/shared/page-format'
 import { seriesName } from '../../../test/oracle/oracle.ts'
 import { hashKeyOf } from './keyed-hash.ts'
 import { PartitionState } from './partition-state.ts'
@@ -24,9 +25,10 @@ export function sumsOf(state: PartitionState): Map<string, bigint> {
     for (let block = pages.oldest; block >= 0; block = pages.after(block)) {
       const { counter, size, start } = pages.familyOf(block)
       const { name: counterName, dictionary } = state.counters.list[counter]!
-      for (let index = 0; index < 128; index++) {
+      for (let index = 0; index < PAGE_SLOTS; index++) {
         if (!pages.isTouched(block, index)) continue
-        const { key, dims } = parseSeriesName(dictionary.name(pages.pageOf(block) * 128 + index))
+        const slot = pages.pageOf(block) * PAGE_SLOTS + index
+        const { key, dims } = parseSeriesName(dictionary.name(slot))
         const series = seriesName(counterName, key, dims)
         const name = size === 0 ? series : `${series} ${size} ${start}`
         sums.set(name, (sums.get(name) ?? 0n) + pages.sum(block, index))

@@ -53,7 +53,7 @@ async function startOver(client: pg.ClientBase, { schema, partition, to }: LogMo
   for (const table of ['commits', 'window_deltas']) {
     await client.query(`delete from ${schema}.${table} where partition = $1`, [partition])
   }
-  for (const table of ['total_pages', 'window_pages']) {
+  for (const table of ['total_pages_256', 'window_pages_256']) {
     await client.query(
       `update ${schema}.${table} set next = $2 where partition = $1 and next > $2`,
       [partition, to],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { PAGE_SHIFT } from '@countersink/shared/page-format'
+import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { LogModel, type Entry } from './log-model.ts'
@@ -12,10 +12,10 @@ import { sumWindows, type WindowRange, type WindowsRead } from './window-sums.ts
 const SIZES = [60, 300]
 const RANGE_END = 900
 const COUNTERS = 2
-const SLOTS = [0, 127, 128]
+const SLOTS = [0, PAGE_SLOTS - 1, PAGE_SLOTS]
 const LIMITS = { entriesMax: 40, pruneEntriesMin: 2 }
 /** Room for five pages of eight, so that they come and go. */
-const PAGE_CACHE_BYTES = 6_500
+const PAGE_CACHE_BYTES = 5 * (PAGE_SLOTS * 8 + 276)
 const HUGE = 2n ** 63n - 1n
 
 const delta = fc.oneof(

@@ -27,7 +27,7 @@ export async function readPages(
         coalesce(t.small_totals::text, t.totals::text) as totals, t.carries::text
       from unnest($1::int[], $2::int[], $3::int[]) k (counter, partition, page)
       join ${s}.partitions p on p.partition = k.partition
-      left join ${s}.total_pages t
+      left join ${s}.total_pages_256 t
         on t.counter = k.counter and t.partition = k.partition and t.page = k.page`,
     values: [pages.map((p) => p.counter), pages.map((p) => p.partition), pages.map((p) => p.page)],
   })
@@ -65,14 +65,17 @@ export async function readSlotTotals(
     text: `
       select k.counter, k.partition, k.slot,
         greatest(t.next, p.floor, k.tail_base) as folded_to,
-        coalesce(t.small_totals[(k.slot & 127) + 1], t.totals[(k.slot & 127) + 1], 0)
-          + coalesce(t.carries[(k.slot & 127) + 1], 0) * 18446744073709551616::numeric
+        coalesce(
+          t.small_totals[countersink.place_of(k.slot) + 1],
+          t.totals[countersink.place_of(k.slot) + 1],
+          0
+        ) + coalesce(t.carries[countersink.place_of(k.slot) + 1], 0) * 18446744073709551616::numeric
           + coalesce(dirt.sum, 0) as sum
       from unnest($1::int[], $2::int[], $3::int[], $4::bigint[])
         k (counter, partition, slot, tail_base)
       join ${s}.partitions p on p.partition = k.partition
-      left join ${s}.total_pages t
-        on t.counter = k.counter and t.partition = k.partition and t.page = k.slot >> 7
+      left join ${s}.total_pages_256 t on t.counter = k.counter and t.partition = k.partition
+        and t.page = countersink.page_of(k.slot)
       left join lateral (
         select sum(u.delta + coalesce(u.carry, 0) * 18446744073709551616::numeric) as sum
         from ${s}.window_deltas d

@@ -70,11 +70,11 @@ function windowsSql(generation: number): string {
     left join lateral (
       select 'page' as kind, w.start, w.next as at, coalesce(w.small_deltas[i.i], w.deltas[i.i]) as delta,
         w.carries[i.i] as carry
-      from ${s}.window_pages w
+      from ${s}.window_pages_256 w
       cross join lateral (
-        select array_position(w.slots, (k.slot & 127)::smallint) as i
+        select array_position(w.slots, countersink.place_of(k.slot)::smallint) as i
       ) i
-      where w.counter = $1 and w.partition = k.partition and w.page = k.slot >> 7
+      where w.counter = $1 and w.partition = k.partition and w.page = countersink.page_of(k.slot)
         and w.size = $5 and w.start >= $6 and w.start < $7
         and (i.i is not null or w.next > p.floor)
       union all
