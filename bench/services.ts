@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { processEnvironment } from '@countersink/local/config'
 import { freePort, LOOPBACK } from '@countersink/local/ports'
 import { httpAnswers } from '@countersink/local/probes'
+import { nodeArgsOf } from '@countersink/local/service-specs'
 
 const ROOT = join(import.meta.dirname, '..')
 const STOP_MS_MAX = 30_000
@@ -36,7 +37,7 @@ export type ServiceOptions = {
 
 /** Resolves when it is up; it may still be without partitions. */
 export async function startAggregator(options: ServiceOptions): Promise<Service> {
-  const nodeArgs = ['--max-semi-space-size=64', ...(options.nodeArgs ?? [])]
+  const nodeArgs = [...nodeArgsOf('aggregator'), ...(options.nodeArgs ?? [])]
   return untilAnswers(await startService('aggregator', { ...options, nodeArgs }), '/healthz')
 }
 

@@ -32,9 +32,7 @@ const STOP_MS_MAX = 12_000
 
 /** A service of this project as a child, configured by environment variables as everywhere else. */
 export function serviceSpec(options: ServiceOptions): ChildSpec {
-  const service = entries[options.kind]
-  if (!service) throw new Error(`${options.kind} is not in service-entries.json`)
-  const { entry, nodeArgs } = service
+  const { entry, nodeArgs } = entryOf(options.kind)
   return {
     name: options.name,
     // The Node that runs us is the one that the project brings.
@@ -51,4 +49,15 @@ export function serviceSpec(options: ServiceOptions): ChildSpec {
     stopSignal: 'SIGTERM',
     stopMsMax: STOP_MS_MAX,
   }
+}
+
+/** What Node is given to run a service of this kind. */
+export function nodeArgsOf(kind: ServiceKind): readonly string[] {
+  return entryOf(kind).nodeArgs
+}
+
+function entryOf(kind: ServiceKind): { entry: string; nodeArgs: string[] } {
+  const service = entries[kind]
+  if (!service) throw new Error(`${kind} is not in service-entries.json`)
+  return service
 }
