@@ -15,18 +15,19 @@ const { values } = parseArgs({
 
 /** From add() to visible through the API. */
 async function main(): Promise<void> {
+  const encoding = values.packed ? 'packed' : 'json'
   const servers = await startServers()
   try {
     const freshness = await measureFreshness({
       servers,
       name: 'freshness',
-      encoding: values.packed ? 'packed' : 'json',
+      encoding,
       rate: values.rate === 'half' ? 'half' : Number(values.rate),
       seconds: Number(values.seconds),
       runs: Number(values.runs),
       onRun: (text) => console.log(text),
     })
-    writeResults('freshness', freshness)
+    writeResults(`freshness-${encoding}-${values.rate}`, freshness)
   } finally {
     await servers.stop()
   }

@@ -13,8 +13,8 @@ const PARTITIONS = 8
 const SEED = 11
 /** Events whose rate is measured, before each step. */
 const MEASURED = 2_000_000
-/** Between steps as much is appended and counted at once. */
-const CHUNK = 1_000_000
+/** Reading ten million windows through the views takes over a minute: with more only totals are. */
+const WINDOW_CELLS_MAX = 10_000_000
 
 const { values } = parseArgs({
   options: {
@@ -35,35 +35,46 @@ type Step = {
   eventsPerSecond: number
   /** From the start of the process until all partitions were loaded. */
   loadSeconds: number
+  /** That the step took, with making the events and counting those before. */
+  tookSeconds: number
 }
 
 /** Whether it gets slower with the number of events that were counted, and with the number of keys. */
 async function main(): Promise<void> {
   const servers = await startServers()
   const steps: Step[] = []
+  const { lateness } = values
   try {
     for (const line of values.plan.split(';')) {
       const [keys = '', events = ''] = line.split(':')
       for await (const step of grow(servers, Number(keys), events.split(',').map(eventCount))) {
-        const rate = whole(step.eventsPerSecond)
-        console.error(`${step.keys} keys, ${step.events} events: ${rate} events/s`)
+        const [rate, took] = [whole(step.eventsPerSecond), whole(step.tookSeconds)]
+        const { keys: ofKeys, events: after } = step
+        console.error(`${ofKeys} keys, ${after} events: ${rate} events/s; it took ${took} s`)
         steps.push(step)
+        // What there is is kept at once: what takes long must not be lost with its end.
+        writeResults(`growth-${ENCODING}`, { encoding: ENCODING, lateness, steps })
       }
     }
   } finally {
     await servers.stop()
+    console.log(tableOf(steps))
   }
-  const head = ['keys', 'after events', 'events/s', 'loaded after, s']
-  const rows = steps.map(({ keys, events, eventsPerSecond, loadSeconds }) => {
-    return [whole(keys), whole(events), whole(eventsPerSecond), number(loadSeconds, 2)]
+}
+
+function tableOf(steps: readonly Step[]): string {
+  const head = ['keys', 'after events', 'events/s', 'loaded after, s', 'took, s']
+  const rows = steps.map(({ keys, events, eventsPerSecond, loadSeconds, tookSeconds }) => {
+    const figures = [keys, events, eventsPerSecond].map(whole)
+    return [...figures, number(loadSeconds, 2), whole(tookSeconds)]
   })
-  console.log(markdown(head, rows))
-  writeResults(`growth-${ENCODING}`, { encoding: ENCODING, lateness: values.lateness, steps })
+  return markdown(head, rows)
 }
 
 /**
- * Counts up to shortly before each step with a running aggregator. Then that one is stopped, more
- * is appended, and a new one is timed from its first loaded partition until all is counted.
+ * Up to shortly before each step an aggregator counts while more is appended. Then that one is
+ * stopped, the rest is appended, and a new one is timed from its first loaded partition until all is
+ * counted.
  */
 async function* grow(
   servers: BenchServers,
@@ -82,6 +93,7 @@ async function* grow(
       events: total,
       seed: SEED,
       startMs: startOf(total, Date.now()),
+      windowCellsMax: WINDOW_CELLS_MAX,
     },
   } as const
   await servers.makeTopic(options.topic, PARTITIONS)
@@ -94,14 +106,15 @@ async function* grow(
   const events = loadEvents(options.load)
   let made = 0
   for (const step of steps) {
-    await withAggregator(service, async () => {
-      while (made < step - MEASURED) {
-        const more = Math.min(CHUNK, step - MEASURED - made)
+    const beginMs = performance.now()
+    const more = step - MEASURED - made
+    if (more > 0) {
+      await withAggregator(service, async () => {
         await appendToTopic(options, load, events, more)
         await untilCounted(databaseUrl, load)
-        made += more
-      }
-    })
+      })
+      made += more
+    }
     const before = load.events
     await appendToTopic(options, load, events, step - made)
     made = step
@@ -111,10 +124,15 @@ async function* grow(
       const seconds = (endMs - (await firstLoadMs(aggregator))) / 1000
       const loadSeconds = ((await lastLoadMs(aggregator, PARTITIONS)) - startMs) / 1000
       const eventsPerSecond = (load.events - before) / seconds
-      return { keys, events: step, eventsPerSecond, loadSeconds }
+      const tookSeconds = (performance.now() - beginMs) / 1000
+      return { keys, events: step, eventsPerSecond, loadSeconds, tookSeconds }
     })
   }
+  const checkMs = performance.now()
   await checkSums(databaseUrl, load)
+  console.error(
+    `${keys} keys: all sums checked in ${whole((performance.now() - checkMs) / 1000)} s`,
+  )
   await servers.dropDatabase(run)
   await servers.deleteTopic(options.topic)
 }

@@ -1,6 +1,6 @@
 import { keyOfName, type LoadEvent, type LoadOptions, MINUTE_MS, minutesOf } from './loads.ts'
 
-/** Cells of the table of windows; a load with more is held to its totals only. */
+/** Cells of the table of windows; a load with more is held to its totals only. 400 MB. */
 const WINDOW_CELLS_MAX = 100_000_000
 
 /** What was counted once all of a load is: sums by key, and by key and window. */
@@ -22,7 +22,8 @@ export class LoadOracle {
     this.#startMs = options.startMs
     this.#keys = keys
     const cells = Math.ceil((this.minutes * MINUTE_MS) / windowMs) * keys
-    if (cells <= WINDOW_CELLS_MAX) this.#windows = new Uint32Array(cells)
+    const { windowCellsMax = WINDOW_CELLS_MAX } = options
+    if (cells <= windowCellsMax) this.#windows = new Uint32Array(cells)
   }
 
   /** Whether single windows can be asked for, or only the totals. */

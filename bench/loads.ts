@@ -20,6 +20,8 @@ export type LoadOptions = {
   seed: number
   /** Start of the event time, epoch ms, a full minute. */
   startMs: number
+  /** Pairs of key and window up to which each window is checked; with more only the totals are. */
+  windowCellsMax?: number
 }
 
 export type LoadEvent = { key: number; id: string; delta: number; at: number; copy: boolean }
