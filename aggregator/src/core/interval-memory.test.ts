@@ -163,6 +163,37 @@ test('lanes are forgotten when no interval of theirs lives, their numbers are de
   expect(lanes.byteLength).toBeLessThan(256 * 1024)
 })
 
+test('what has expired is swept out by the inserts that follow, and its memory dealt again', () => {
+  const { memory, laneOf } = newMemory()
+  const lane = laneOf(0)
+  const holes = 20_000
+  const bytes: number[] = []
+  for (let round = 0; round < 20; round++) {
+    const bucket = memory.bucket(0, (1 + round) * BUCKET_MS, 0)
+    for (let i = 0; i < holes; i++) memory.insert(bucket, lane, 2 * (round * holes + i))
+    memory.markSaved()
+    memory.expire(0, round * BUCKET_MS)
+    expect([memory.size, memory.sequences]).toEqual([holes, holes])
+    bytes.push(memory.byteLength)
+  }
+  expect(Math.max(...bytes)).toBeLessThanOrEqual(3 * bytes[0]!)
+  expect(bytes.at(-1)).toBe(bytes[3])
+})
+
+test('what has expired is in the way of nothing, as long as it is not swept out', () => {
+  const own = newMemory()
+  const { memory, laneOf } = own
+  const old = memory.bucket(0, BUCKET_MS, 0)
+  for (const lane of [0, 1]) for (let i = 0; i < 200; i++) memory.insert(old, laneOf(lane), 3 * i)
+  memory.expire(0, BUCKET_MS)
+  const next = memory.bucket(0, 2 * BUCKET_MS, 0)
+  memory.insert(next, laneOf(0), 30)
+  expect([memory.has(0, laneOf(0), 30), memory.has(0, laneOf(0), 33)]).toEqual([true, false])
+  memory.restore(next, laneOf(1), 10, 100)
+  expect([memory.size, memory.sequences]).toEqual([2, 101])
+  expect(allOf(own).size).toBe(101)
+})
+
 test('an interval that is longer than its number can say is two', () => {
   const { memory, laneOf } = newMemory()
   const bucket = memory.bucket(0, BUCKET_MS, 0)

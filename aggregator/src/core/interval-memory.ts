@@ -1,3 +1,4 @@
+import { BucketNumbers } from './bucket-numbers.ts'
 import { CounterBuckets } from './counter-buckets.ts'
 import { FreshIntervals } from './fresh-intervals.ts'
 import { IntervalSets } from './interval-sets.ts'
@@ -6,6 +7,8 @@ import { grown } from './typed-growth.ts'
 
 const INITIAL = 64
 const NONE = -1
+/** Of what is dead, an insert sweeps sets until they held so many intervals. */
+const SWEPT_PER_INSERT = 16
 
 /** The sequences of one counter whose first copy's `at` lies in one epoch-aligned stretch of time. */
 export type IntervalBucket = {
@@ -23,8 +26,9 @@ export type IntervalBucket = {
 /**
  * The remembered SDK-made ids of one partition. Per counter and lane there is one set of the
  * intervals of sequences that were counted, whatever bucket they lie in, since an id has one first
- * copy; each interval knows its bucket and goes when that expires. So a look-up is one search, and
- * live traffic, where a lane's sequences come in their order, costs nothing an event.
+ * copy; each interval knows its bucket and is dead when that has expired. So a look-up is one search,
+ * and live traffic, where a lane's sequences come in their order, costs nothing an event. What is dead
+ * is swept out by the inserts that follow, a few sets at a time.
  *
  * The payload is not remembered: a further copy is a duplicate even if it says something else. An
  * SDK never gives one sequence to two events.
@@ -33,20 +37,21 @@ export class IntervalMemory {
   readonly #lanes: LaneTable
   readonly #sets = new IntervalSets()
   readonly #fresh = new FreshIntervals()
-  /** Per set its counter and lane; its neighbours in the chain of its lane and of its counter. */
+  /** Per set its counter, its lane (NONE for a set that is free) and the next one of its lane. */
   #counter = new Int32Array(INITIAL)
   #lane = new Int32Array(INITIAL)
   #nextOfLane = new Int32Array(INITIAL)
-  #nextOfCounter = new Int32Array(INITIAL)
   /** Per set the bucket, by its end, in which commits know its lane, and the index there. */
   #namedUntil = new Float64Array(INITIAL)
   #nameIndex = new Int32Array(INITIAL)
   #firstOfLane = new Int32Array(INITIAL).fill(NONE)
-  readonly #firstOfCounter: number[] = []
   readonly #freeSets: number[] = []
   #setsDealt = 0
   readonly #buckets: (IntervalBucket | undefined)[] = []
-  readonly #freeBuckets: number[] = []
+  readonly #numbers = new BucketNumbers()
+  /** The next set that the sweep under way looks at; how many intervals it is ahead of its inserts. */
+  #nextSwept = 0
+  #sweptAhead = 0
   readonly #live = new CounterBuckets<IntervalBucket>()
 
   constructor(lanes: LaneTable) {
@@ -64,7 +69,7 @@ export class IntervalMemory {
   }
 
   get byteLength(): number {
-    const perSet = 7 * this.#counter.byteLength
+    const perSet = 6 * this.#counter.byteLength
     return this.#sets.byteLength + this.#fresh.byteLength + perSet + this.#firstOfLane.byteLength
   }
 
@@ -76,7 +81,7 @@ export class IntervalMemory {
   bucket(counter: number, end: number, firstOffset: number): IntervalBucket {
     const known = this.#live.find(counter, end, firstOffset)
     if (known !== undefined) return known
-    const number = this.#freeBuckets.pop() ?? this.#buckets.length
+    const number = this.#numbers.deal()
     const made = { number, counter, end, firstOffset, lanes: [] }
     this.#buckets[number] = made
     this.#live.add(made)
@@ -86,11 +91,14 @@ export class IntervalMemory {
   /** True when the sequence was counted, in any live bucket of the counter. */
   has(counter: number, lane: number, sequence: number): boolean {
     const set = this.#find(counter, lane)
-    return set !== NONE && this.#sets.has(set, sequence)
+    if (set === NONE) return false
+    const bucket = this.#sets.bucketOf(set, sequence)
+    return bucket >= 0 && this.#numbers.dead[bucket] === 0
   }
 
   /** Remembers a sequence that `has` does not know. Asserts the partition's bound. */
   insert(bucket: IntervalBucket, lane: number, sequence: number): void {
+    if (this.#numbers.areDead) this.#sweepBefore(bucket.counter, lane, sequence)
     const set = this.#open(bucket.counter, lane)
     this.#sets.add(set, bucket.number, sequence, 1)
     this.#fresh.add(set, bucket.number, sequence, 1)
@@ -98,6 +106,8 @@ export class IntervalMemory {
 
   /** Brings back `[first, first + length)`, which is in a commit already. */
   restore(bucket: IntervalBucket, lane: number, first: number, length: number): void {
+    // A dead interval might be in its way anywhere; nobody is live while much is brought back.
+    while (this.#numbers.areDead) this.#sweepNext()
     this.#sets.add(this.#open(bucket.counter, lane), bucket.number, first, length)
   }
 
@@ -105,14 +115,12 @@ export class IntervalMemory {
   expire(counter: number, time: number): void {
     const expired = this.#live.take(counter, time)
     if (expired.length === 0) return
-    const dead = new Uint8Array(this.#buckets.length)
     for (const { number } of expired) {
-      dead[number] = 1
+      this.#numbers.drop(number)
+      this.#sets.forget(number)
       this.#buckets[number] = undefined
-      this.#freeBuckets.push(number)
     }
-    this.#fresh.drop(dead)
-    this.#sweep(counter, dead)
+    this.#fresh.drop(this.#numbers.dead)
   }
 
   /** The end of the counter's bucket that expires first; Infinity when it has none. */
@@ -167,13 +175,13 @@ export class IntervalMemory {
   forEach(
     visit: (bucket: IntervalBucket, lane: number, first: number, length: number) => void,
   ): void {
-    for (const head of this.#firstOfCounter) {
-      for (let set = head; set !== NONE; set = this.#nextOfCounter[set]!) {
-        const lane = this.#lane[set]!
-        this.#sets.forEach(set, (bucket, first, length) => {
-          visit(this.#buckets[bucket]!, lane, first, length)
-        })
-      }
+    for (let set = 0; set < this.#setsDealt; set++) {
+      const lane = this.#lane[set]!
+      if (lane === NONE) continue
+      this.#sets.forEach(set, (number, first, length) => {
+        const bucket = this.#buckets[number]
+        if (bucket !== undefined) visit(bucket, lane, first, length)
+      })
     }
   }
 
@@ -191,33 +199,40 @@ export class IntervalMemory {
     const set = this.#freeSets.pop() ?? this.#setsDealt++
     if (set >= this.#counter.length) this.#growSets()
     if (lane >= this.#firstOfLane.length) this.#growLanes(lane + 1)
-    while (this.#firstOfCounter.length <= counter) this.#firstOfCounter.push(NONE)
     this.#counter[set] = counter
     this.#lane[set] = lane
     this.#nextOfLane[set] = this.#firstOfLane[lane]!
     this.#firstOfLane[lane] = set
-    this.#nextOfCounter[set] = this.#firstOfCounter[counter]!
-    this.#firstOfCounter[counter] = set
     this.#namedUntil[set] = -1
     this.#sets.open(set)
     this.#lanes.retain(lane)
     return set
   }
 
-  /** Drops the intervals of dead buckets, and the sets that have none left. */
-  #sweep(counter: number, dead: Uint8Array): void {
-    let before = NONE
-    for (let set = this.#firstOfCounter[counter] ?? NONE; set !== NONE;) {
-      const next = this.#nextOfCounter[set]!
-      if (this.#sets.sweep(set, dead)) {
-        before = set
-      } else {
-        if (before === NONE) this.#firstOfCounter[counter] = next
-        else this.#nextOfCounter[before] = next
-        this.#close(set)
-      }
-      set = next
+  /** A step of the sweep, and no dead interval where the sequence goes. */
+  #sweepBefore(counter: number, lane: number, sequence: number): void {
+    this.#sweptAhead -= SWEPT_PER_INSERT
+    while (this.#sweptAhead < 0 && this.#numbers.areDead) this.#sweepNext()
+    const set = this.#find(counter, lane)
+    if (set !== NONE && this.#sets.bucketOf(set, sequence) >= 0) this.#sweepSet(set)
+  }
+
+  /** Looks at one set more, or ends the sweep: all that it was for is gone. */
+  #sweepNext(): void {
+    if (this.#nextSwept < this.#setsDealt) {
+      const set = this.#nextSwept++
+      if (this.#lane[set] === NONE) this.#sweptAhead++
+      else this.#sweepSet(set)
+      return
     }
+    this.#numbers.endSweep()
+    this.#nextSwept = 0
+    this.#sweptAhead = 0
+  }
+
+  #sweepSet(set: number): void {
+    this.#sweptAhead += this.#sets.roomOf(set)
+    if (!this.#sets.sweep(set, this.#numbers.dead)) this.#close(set)
   }
 
   #close(set: number): void {
@@ -229,6 +244,7 @@ export class IntervalMemory {
       while (this.#nextOfLane[before] !== set) before = this.#nextOfLane[before]!
       this.#nextOfLane[before] = this.#nextOfLane[set]!
     }
+    this.#lane[set] = NONE
     this.#freeSets.push(set)
     this.#lanes.release(lane)
   }
@@ -238,7 +254,6 @@ export class IntervalMemory {
     this.#counter = grown(this.#counter, new Int32Array(sets))
     this.#lane = grown(this.#lane, new Int32Array(sets))
     this.#nextOfLane = grown(this.#nextOfLane, new Int32Array(sets))
-    this.#nextOfCounter = grown(this.#nextOfCounter, new Int32Array(sets))
     this.#namedUntil = grown(this.#namedUntil, new Float64Array(sets))
     this.#nameIndex = grown(this.#nameIndex, new Int32Array(sets))
   }

@@ -34,9 +34,12 @@ export class IntervalSets {
   #tailEndMax = new Float64Array(SETS_INITIAL)
   #tailBucket = new Int32Array(SETS_INITIAL)
   #tailEntry = new Int32Array(SETS_INITIAL)
-  /** Intervals in all sets, and the sequences in them. */
+  /** Intervals in all sets, and the sequences in them, of buckets that are not forgotten. */
   size = 0
   sequences = 0
+  /** The same by bucket. */
+  #sizes = new Float64Array(SETS_INITIAL)
+  #sequences = new Float64Array(SETS_INITIAL)
   // Where the last `#locate` went: which block of its set, and how many of it are in use.
   #leaf = 0
   #at = 0
@@ -58,19 +61,22 @@ export class IntervalSets {
     this.#used[set] = 0
   }
 
-  /** True when the sequence is in the set. Most are greater than all of it, and new. */
-  has(set: number, sequence: number): boolean {
-    if (sequence > this.#greatest[set]!) return false
+  /** The bucket of a sequence in the set, -1 when it is not there. Most are greater than all of it. */
+  bucketOf(set: number, sequence: number): number {
+    if (sequence > this.#greatest[set]!) return -1
     this.#locate(set, sequence)
     const before = this.#blocks.countUpTo(this.#at, this.#count, sequence)
-    if (before === 0) return false
+    if (before === 0) return -1
     const entry = this.#at + before - 1
-    return sequence < this.#blocks.first(entry) + this.#blocks.length(entry)
+    const end = this.#blocks.first(entry) + this.#blocks.length(entry)
+    return sequence < end ? this.#blocks.bucket(entry) : -1
   }
 
   /** Adds `[first, first + length)` of which the set has nothing yet. */
   add(set: number, bucket: number, first: number, length: number): void {
     this.sequences += length
+    if (bucket >= this.#sequences.length) this.#growBuckets(bucket + 1)
+    this.#sequences[bucket]! += length
     const end = first + length
     if (
       first === this.#tailEnd[set] &&
@@ -121,7 +127,7 @@ export class IntervalSets {
     if (joinsBefore) {
       const more = joinsNext ? blocks.length(next) : 0
       blocks.setLength(before, blocks.length(before) + length + more)
-      if (joinsNext) this.#remove(set, place)
+      if (joinsNext) this.#remove(set, place, bucket)
     } else if (joinsNext) {
       blocks.set(next, first, length + blocks.length(next), bucket)
       if (place === 0) this.#noteLeaf(set)
@@ -141,7 +147,23 @@ export class IntervalSets {
     }
   }
 
-  /** Drops the intervals whose buckets are marked in `dead`; false when none is left: it is closed then. */
+  /** What lies in a bucket does not count any more; sweep() takes it out. */
+  forget(bucket: number): void {
+    if (bucket >= this.#sequences.length) return
+    this.size -= this.#sizes[bucket]!
+    this.sequences -= this.#sequences[bucket]!
+    this.#sizes[bucket] = this.#sequences[bucket] = 0
+  }
+
+  /** How many intervals the set has room for: what sweeping it costs. */
+  roomOf(set: number): number {
+    return BLOCK_SIZES[this.#class[set]!] ?? this.#leaves(set) * BLOCK_INTERVALS_MAX
+  }
+
+  /**
+   * Drops the intervals whose buckets are marked in `dead`, which are all forgotten; false when none
+   * is left: it is closed then.
+   */
   sweep(set: number, dead: Uint8Array): boolean {
     const blocks = this.#blocks
     this.#tailEnd[set] = NO_TAIL
@@ -155,10 +177,7 @@ export class IntervalSets {
       seen += this.#count
       for (let entry = this.#at; entry < this.#at + this.#count; entry++) {
         const bucket = blocks.bucket(entry)
-        if (dead[bucket] === 1) {
-          this.sequences -= blocks.length(entry)
-          continue
-        }
+        if (dead[bucket] === 1) continue
         const place = kept % BLOCK_INTERVALS_MAX
         if (place === 0) target = this.#blockAt(set, kept / BLOCK_INTERVALS_MAX)
         if (target + place !== entry) {
@@ -168,7 +187,6 @@ export class IntervalSets {
       }
     }
     if (kept === seen && leaves === 1) return true
-    this.size -= seen - kept
     this.#shrink(set, kept)
     return kept > 0
   }
@@ -230,14 +248,16 @@ export class IntervalSets {
     this.#blocks.set(entry, first, length, bucket)
     this.#count++
     this.size++
+    this.#sizes[bucket]!++
     this.#noteLeaf(set)
   }
 
-  #remove(set: number, place: number): void {
+  #remove(set: number, place: number, bucket: number): void {
     const entry = this.#at + place
     this.#blocks.copy(entry + 1, entry, this.#count - place - 1)
     this.#count--
     this.size--
+    this.#sizes[bucket]!--
     this.#noteLeaf(set)
   }
 
@@ -308,6 +328,12 @@ export class IntervalSets {
     if (count === 0) return this.#blocks.release(this.#block[set]!, this.#class[set]!)
     const fit = BLOCK_SIZES.findIndex((size) => size >= count)
     if (fit < this.#class[set]!) this.#moveTo(set, fit)
+  }
+
+  #growBuckets(buckets: number): void {
+    const length = Math.max(buckets, 2 * this.#sizes.length)
+    this.#sizes = grown(this.#sizes, new Float64Array(length))
+    this.#sequences = grown(this.#sequences, new Float64Array(length))
   }
 
   #grow(sets: number): void {
