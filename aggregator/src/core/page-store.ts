@@ -1,6 +1,7 @@
 /** A page of 512 bytes holds 32 ids of four words, or 256 slots of an index. */
 export const PAGE_WORDS = 128
-const SLAB_PAGES_SHIFT = 8
+/** Slabs of 32 KiB: while there are few pages the last one is copied often, so it has to be short. */
+const SLAB_PAGES_SHIFT = 6
 const SLAB_PAGES = 1 << SLAB_PAGES_SHIFT
 const SLAB_WORDS_SHIFT = SLAB_PAGES_SHIFT + 7
 const SLAB_WORDS_MASK = (1 << SLAB_WORDS_SHIFT) - 1
