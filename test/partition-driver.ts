@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { BatchFold } from '@countersink/aggregator/core/batch-fold'
+import { IdBudget } from '@countersink/aggregator/core/id-budget'
+import type { CoolingIds } from '@countersink/aggregator/core/id-memory'
 import type { HashKey } from '@countersink/aggregator/core/keyed-hash'
 import type { PartitionState } from '@countersink/aggregator/core/partition-state'
 import { RoutingVersions } from '@countersink/aggregator/core/placement'
 import { claimPartitions } from '@countersink/aggregator/postgres/claim'
 import { type CommitTry, tryCommit } from '@countersink/aggregator/postgres/commit'
+import { deleteExpired } from '@countersink/aggregator/postgres/cold-deletes'
+import { readColdIds } from '@countersink/aggregator/postgres/cold-reads'
+import { writeColdRun } from '@countersink/aggregator/postgres/cold-writes'
 import { CounterIds } from '@countersink/aggregator/postgres/counter-ids'
 import { loadPartition } from '@countersink/aggregator/postgres/load'
 import { LogRows } from '@countersink/aggregator/postgres/log-rows'
@@ -22,6 +27,8 @@ export type DriverOptions = {
   schema: string
   partition: number
   hashKey: HashKey
+  /** Ids leave the memory as soon as they may. */
+  cold?: boolean
 }
 
 /** What a commit writes and what becomes of it. */
@@ -46,6 +53,10 @@ export class PartitionDriver {
   #counterIds: CounterIds
   #token = ''
   #revision = 0
+  /** By the commit whose ids they are all in. */
+  #cooling: CoolingIds[] = []
+  readonly #budget = new IdBudget(1)
+  coldFound = 0
   #state: PartitionState | undefined
 
   constructor(options: DriverOptions) {
@@ -74,14 +85,66 @@ export class PartitionDriver {
     const { signal } = new AbortController()
     const routing = RoutingVersions.fixed(1)
     const load = { schema, claimed, routing, hashKey, contracts, counterIds, signal }
-    this.#state = await loadPartition(client, load)
+    this.#cooling = []
+    const cool = async (state: PartitionState, through: number): Promise<void> => {
+      if (this.#options.cold !== true) return
+      this.#beginCooling(state, through)
+      await this.#endCooling(state)
+    }
+    const room = {
+      idsMax: 1,
+      isFull: () => true,
+      expect: () => undefined,
+      settle: async (_: unknown, state: PartitionState, through: number) => cool(state, through),
+    }
+    this.#state = await loadPartition(client, { ...load, room })
   }
 
-  /** Folds batches, as one fetch at `fetchedOffset` brings them. */
-  fold(batches: readonly RecordBatch[], fetchedOffset: number): void {
+  /**
+   * Folds batches, as one fetch at `fetchedOffset` brings them. Where ids have to be looked for in
+   * Postgres, what was folded before them is committed meanwhile.
+   */
+  async fold(batches: readonly RecordBatch[], fetchedOffset: number): Promise<void> {
     const fetched = fetchedFrom(this.#options.partition, fetchedOffset, batches)
-    const unreadable = this.#fold.run(this.state, fetched)
-    if (unreadable !== undefined) throw new Error(unreadable.reason)
+    for (;;) {
+      const unreadable = this.#fold.run(this.state, fetched)
+      if (unreadable !== undefined) throw new Error(unreadable.reason)
+      if (!this.#fold.lacks) return
+      await this.commit({ picks: [], cachedMax: 1000, fails: false })
+      await this.#answer()
+    }
+  }
+
+  async #answer(): Promise<void> {
+    const { client, schema } = this.#options
+    const { cold } = this.state.ids.hashed
+    const asked = cold.takeQuestions()
+    const payloads = await readColdIds(client, schema, this.#counterIds, this.state, asked)
+    for (const [i, question] of asked.entries()) cold.answer(question, payloads[i])
+    this.coldFound += payloads.filter((payload) => payload !== undefined).length
+  }
+
+  #beginCooling(state: PartitionState, through: number): void {
+    for (;;) {
+      const oldest = this.#budget.candidate([state], true)
+      if (oldest === undefined) return
+      this.#cooling.push(state.ids.hashed.beginCooling(oldest.bucket, through))
+    }
+  }
+
+  /** Those whose ids are not all in commits yet, or not ours any more, stay where they are. */
+  async #endCooling(state: PartitionState, isUsed = true): Promise<void> {
+    const { client, schema, partition } = this.#options
+    const ids = state.ids.hashed
+    const rest: CoolingIds[] = []
+    for (const cooling of this.#cooling) {
+      const counter = this.#counterIds.of(state.counters.list[cooling.counter]!.name)
+      const write = { schema, partition, token: this.#token, counter, ids, cooling }
+      const run = await writeColdRun(client, { ...write, isLost: () => false })
+      if (run !== undefined && isUsed) ids.endCooling(cooling, run)
+      else if (!cooling.isDead) rest.push(cooling)
+    }
+    this.#cooling = rest
   }
 
   async commit(plan: CommitPlan): Promise<CommitTry> {
@@ -92,6 +155,11 @@ export class PartitionDriver {
     this.#log.begin()
     this.#pages.begin()
     const sealed = sealPartition(state, this.#counterIds, this.#log)
+    if (this.#options.cold === true) {
+      this.#beginCooling(state, state.first)
+      // Before the commit: the fence lets none of those through that have ids of it.
+      if (plan.fails) await this.#endCooling(state)
+    }
     await this.#addPages(state, sealed.next, plan)
     const floor = state.dirt.floor(sealed.next)
     const part = { sealed, token: this.#token, revision: this.#revision, floor, record: undefined }
@@ -100,6 +168,11 @@ export class PartitionDriver {
     const result = await tryCommit(client, request)
     if (result.kind === 'committed' && result.fenced.length === 0) this.#revision++
     state.dirt.evict(plan.cachedMax)
+    // Sometimes they are written only, as by a process that dies before it uses them.
+    await this.#endCooling(state, plan.picks.length % 3 !== 1)
+    await deleteExpired(client, schema, this.#counterIds, {
+      ...{ partition: state.partition, token: this.#token, state },
+    })
     return result
   }
 

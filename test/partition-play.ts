@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { BatchFold } from '@countersink/aggregator/core/batch-fold'
 import { hashKeyOf } from '@countersink/aggregator/core/keyed-hash'
+import { PartitionState } from '@countersink/aggregator/core/partition-state'
+import { RoutingVersions } from '@countersink/aggregator/core/placement'
 import type { Contract, Contracts } from '@countersink/shared/contracts'
 import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
 import { type Outcome, readOutcomes } from '@countersink/shared/outcomes'
 import type pg from 'pg'
-import { storedBatch } from './log-batches.ts'
+import { fetchedFrom, storedBatch } from './log-batches.ts'
 import {
   expanded,
   type LogBatch,
@@ -18,7 +21,7 @@ import { PartitionDriver } from './partition-driver.ts'
 import { readTotals, readWindows, withoutZeros } from './view-sums.ts'
 
 const SCHEMA = 'countersink_1'
-export const SECRET = hashKeyOf(Buffer.from('0123456789abcdef'))
+const SECRET = hashKeyOf(Buffer.from('0123456789abcdef'))
 const SKEW_MS = 300_000
 
 let plays = 0
@@ -153,15 +156,19 @@ export class Play {
   readonly #rival: PartitionDriver
   #version = 0
 
-  constructor(client: pg.Client) {
+  readonly #cold: boolean
+
+  constructor(client: pg.Client, cold = false) {
     this.client = client
+    this.#cold = cold
     this.driver = this.#driver()
     this.#rival = this.#driver()
   }
 
   #driver(): PartitionDriver {
     const { client, partition } = this
-    return new PartitionDriver({ client, schema: SCHEMA, partition, hashKey: SECRET })
+    const cold = this.#cold
+    return new PartitionDriver({ client, schema: SCHEMA, partition, hashKey: SECRET, cold })
   }
 
   /** From now on offsets from `base` on mean this log. */
@@ -173,13 +180,13 @@ export class Play {
   }
 
   async take(step: Step, changing: boolean): Promise<void> {
-    if (step.kind === 'fold') return this.#fold(this.driver, step.batches, step.again)
+    if (step.kind === 'fold') return await this.#fold(this.driver, step.batches, step.again)
     if (step.kind === 'crash') return await this.#crash(changing ? step.version : 0)
     if (step.kind === 'commit') {
       assert.deepEqual(await this.driver.commit(step.plan), { kind: 'committed', fenced: [] })
     } else {
       await this.#rival.claim(VERSIONS[this.#version]!)
-      this.#fold(this.#rival, 2, 0)
+      await this.#fold(this.#rival, 2, 0)
       await this.driver.claim(VERSIONS[this.#version]!)
       const result = await this.#rival.commit({ ...step.plan, fails: false })
       assert.equal(result.kind === 'committed' && result.fenced.length, 1)
@@ -188,7 +195,7 @@ export class Play {
   }
 
   async finish(): Promise<void> {
-    this.#fold(this.driver, this.stored.length, 0)
+    await this.#fold(this.driver, this.stored.length, 0)
     await this.driver.commit({ picks: [], cachedMax: 1000, fails: false })
     assert.equal(await storedNext(this.client, this.partition), this.stored.at(-1)!.nextOffset)
     await this.check()
@@ -207,19 +214,37 @@ export class Play {
     await this.driver.claim(VERSIONS[this.#version]!)
   }
 
-  #fold(one: PartitionDriver, count: number, again: number): void {
+  async #fold(one: PartitionDriver, count: number, again: number): Promise<void> {
     const first = this.stored.findIndex(({ nextOffset }) => nextOffset > one.state.next)
     if (first < 0) return
     const some = this.stored.slice(Math.max(0, first - again), first + count)
-    one.fold(some, some[0]!.baseOffset)
+    await one.fold(some, some[0]!.baseOffset)
   }
 }
 
 /** Runs the steps, then folds and commits what is left; gives the partition as it is then. */
-export async function play(client: pg.Client, { log, steps, changing }: Case): Promise<Play> {
-  const one = new Play(client)
+export async function play(
+  client: pg.Client,
+  { log, steps, changing, cold }: Case & { cold?: boolean },
+): Promise<Play> {
+  const one = new Play(client, cold)
   await one.begin(log, 0)
   for (const step of steps) await one.take(step, changing)
   await one.finish()
   return one
+}
+
+/** The same log folded at once, in memory alone. */
+export function neverCrashed(stored: readonly RecordBatch[], partition: number): PartitionState {
+  const state = new PartitionState({
+    partition,
+    routing: RoutingVersions.fixed(1),
+    hashKey: SECRET,
+    contracts: VERSIONS[0]!,
+    next: 0,
+    appendMax: 0,
+  })
+  new BatchFold().run(state, fetchedFrom(partition, 0, stored))
+  state.dirt.absorb(state.open, 0, state.counters.list)
+  return state
 }

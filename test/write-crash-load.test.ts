@@ -1,13 +1,9 @@
-import { BatchFold } from '@countersink/aggregator/core/batch-fold'
-import { PartitionState } from '@countersink/aggregator/core/partition-state'
-import { RoutingVersions } from '@countersink/aggregator/core/placement'
-import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { fetchedFrom, storedBatch } from './log-batches.ts'
+import { storedBatch } from './log-batches.ts'
 import { cases, type LogBatch, type Step, VERSIONS } from './log-cases.ts'
-import { play, SECRET } from './partition-play.ts'
+import { neverCrashed, play } from './partition-play.ts'
 import { snapshotOf } from './state-snapshot.ts'
 import { createTestBed, type TestBed } from './stack.ts'
 
@@ -25,21 +21,6 @@ afterAll(async () => {
   await client.end()
   await bed.stop()
 })
-
-/** The same log folded at once, in memory alone. */
-function neverCrashed(stored: readonly RecordBatch[], partition: number): PartitionState {
-  const state = new PartitionState({
-    partition,
-    routing: RoutingVersions.fixed(1),
-    hashKey: SECRET,
-    contracts: VERSIONS[0]!,
-    next: 0,
-    appendMax: 0,
-  })
-  new BatchFold().run(state, fetchedFrom(partition, 0, stored))
-  state.dirt.absorb(state.open, 0, state.counters.list)
-  return state
-}
 
 test('I1, I2, I3, I13: written, crashed and loaded at any moment is as never having crashed, bit for bit', async () => {
   await fc.assert(
@@ -103,7 +84,7 @@ test('I12: rejects are a sample: at most 10,000 of a partition, the newest, what
       Array.from({ length: 120 }, () => GARBAGE),
       offset,
     )
-    driver.fold([stored], offset)
+    await driver.fold([stored], offset)
     await driver.commit({ picks: [], cachedMax: 10, fails: commit % 50 === 49 })
     if (commit === 60) await driver.claim(VERSIONS[0]!)
     offset = stored.nextOffset

@@ -9,6 +9,7 @@ import type { Logger } from '@countersink/shared/log'
 import { createPool, generationSchema } from '@countersink/shared/postgres/pool'
 import { createCommitter } from './committer.ts'
 import type { Config } from './config.ts'
+import { createCooler } from './cooler.ts'
 import { hashKeyOf } from './core/keyed-hash.ts'
 import { createHotKeyWatch } from './hot-key-watch.ts'
 import { createIntake } from './intake.ts'
@@ -31,6 +32,8 @@ export type Aggregator = {
 const FETCH_WAIT_MS_MAX = 500
 const FETCH_BYTES_MAX = 32 * 1024 * 1024
 const POOL_CONNECTIONS_MAX = 4
+/** Ids of live partitions are asked for while others load on the connections above. */
+const COLD_CONNECTIONS_MAX = 2
 
 /** Waits for work that is given up, not ended, after a bound. */
 async function within(ms: number, work: Promise<unknown>): Promise<void> {
@@ -81,7 +84,24 @@ export async function createAggregator(
       return { starts, ends }
     },
     routing: () => routing.versions(),
+    loadRoom: (owned) => cooler.loadRoom(owned),
     onHalted: () => metrics.onHalted(),
+  })
+  const coldPool = createPool({
+    databaseUrl,
+    applicationName: 'countersink-aggregator-ids',
+    connectionsMax: COLD_CONNECTIONS_MAX,
+    statementTimeoutMs: LIMITS.statementMsMax,
+    logger,
+  })
+  const cooler = createCooler({
+    schema,
+    pool: coldPool,
+    ownership,
+    counterIds,
+    idsBytesMax: config.idsBytesMax,
+    logger,
+    onLookedUp: (count, falsePositives) => metrics.onLookedUp(count, falsePositives),
   })
   const hotKeys = createHotKeyWatch({ ...config.hotKeys, ownership })
   const routing = createRoutingKeeper({
@@ -107,6 +127,7 @@ export async function createAggregator(
     logger,
     onCommitted: (report) => metrics.onCommitted(report),
     onRetried: () => metrics.onRetried(),
+    onSealed: () => cooler.sealed(),
     onFenced(owned) {
       metrics.onFenced()
       keeper.fenced(owned)
@@ -115,6 +136,7 @@ export async function createAggregator(
   const intake = createIntake({
     ownership,
     committer,
+    cooler,
     logger,
     onDoubt: (owned) => keeper.fenced(owned),
     untilPlaced: rejectsMisrouted(contracts) ? () => routing.fresh() : undefined,
@@ -139,7 +161,10 @@ export async function createAggregator(
         await intake.outOfRange(partition, offset, why),
     },
   })
-  const keeper = createKeeper({ schema, pool, ownership, committer, consumer, logger, onFatal })
+  const keeper = createKeeper({
+    ...{ schema, pool, ownership, committer, consumer, logger, onFatal },
+    sweep: async () => await cooler.sweep(),
+  })
   const http = createHttpServer({
     host: config.host,
     port: config.port,
@@ -159,6 +184,7 @@ export async function createAggregator(
       http.stop(),
       admin.stop(),
       connection.stop(),
+      cooler.stop().then(async () => await coldPool.end()),
       pool.end(),
     ]
     await within(LIMITS.closeMsMax, Promise.all(closing))

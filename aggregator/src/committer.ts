@@ -39,6 +39,8 @@ export type CommitterOptions = {
   /** Its compare-and-set failed: somebody else moved it, or the database is not the one it was. */
   onFenced(owned: OwnedPartition): void
   onRetried(reason: string): void
+  /** A partition was sealed: nothing of its state is in no commit. */
+  onSealed(): void
 }
 
 export type Committer = {
@@ -128,6 +130,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     if (owned.lastRecord !== undefined) owned.record = markOf(owned.lastRecord)
     owned.lastRecord = undefined
     const sealed = sealPartition(state, counterIds, log)
+    options.onSealed()
     const { token, revision, record } = owned
     return { sealed, token, revision, record, floor: sealed.next }
   }

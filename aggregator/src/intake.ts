@@ -4,6 +4,7 @@ import type { OutOfRange } from '@countersink/shared/kafka/consumer'
 import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
 import type { Logger } from '@countersink/shared/log'
 import type { Committer } from './committer.ts'
+import type { Cooler } from './cooler.ts'
 import { BatchFold, type Unreadable } from './core/batch-fold.ts'
 import { LIMITS } from './limits.ts'
 import type { OwnedPartition } from './owned-partition.ts'
@@ -13,6 +14,7 @@ import { checkRecord } from './record-check.ts'
 export type IntakeOptions = {
   ownership: Pick<Ownership, 'get' | 'halt'>
   committer: Pick<Committer, 'room' | 'notify'>
+  cooler: Pick<Cooler, 'room' | 'answer'>
   logger: Logger
   /** The state can no longer be trusted: drop it and load it again. */
   onDoubt: (owned: OwnedPartition) => void
@@ -28,7 +30,7 @@ export type Intake = {
 
 /** The way from fetched batches into the fold, with every check that must hold before. */
 export function createIntake(options: IntakeOptions): Intake {
-  const { ownership, committer, logger, onDoubt, untilPlaced } = options
+  const { ownership, committer, cooler, logger, onDoubt, untilPlaced } = options
   const batchFold = new BatchFold()
 
   async function take(batch: FetchedBatch): Promise<void> {
@@ -76,12 +78,14 @@ export function createIntake(options: IntakeOptions): Intake {
       const part = { ...whole, batches: [one], nextOffset: one.nextOffset }
       for (let isFolded = false; !isFolded;) {
         await committer.room(owned)
+        await cooler.room(owned)
         if (batch.isStale() || owned.dropped || owned.state === undefined) return undefined
         const stop = foldBatch(owned, part)
         committer.notify()
         if (stop !== undefined) return stop
         isFolded = owned.expectedOffset >= part.nextOffset
-        if (!isFolded) await nextTurn()
+        if (batchFold.lacks) await cooler.answer(owned)
+        else if (!isFolded) await nextTurn()
       }
     }
     const stop = foldBatch(owned, { ...batch, batches: [] })

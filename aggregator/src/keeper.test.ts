@@ -40,6 +40,7 @@ function setUp() {
       stop: async () => {},
       failingForMs: () => 0,
     },
+    sweep: async () => {},
     consumer: {
       pause,
       resume: () => {},

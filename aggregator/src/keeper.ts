@@ -16,6 +16,8 @@ export type KeeperOptions = {
   committer: Committer
   consumer: Pick<Consumer, 'pause' | 'resume' | 'commitAdvisory' | 'lastFetchAt' | 'lastContactAt'>
   logger: Logger
+  /** Deletes stored ids that are forgotten. */
+  sweep(): Promise<void>
   onFatal(error: CountersinkError): void
 }
 
@@ -52,6 +54,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
       await reacquire()
       await consumer.commitAdvisory(committedOffsets())
       watchFetching()
+      await options.sweep()
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'looking after the partitions failed, trying again')
     }

@@ -31,6 +31,8 @@ export const LIMITS = {
   routingCheckMs: 1000,
   /** A routing version is planned to be in the log by then; one that is not does not count. */
   routingAppendMsMax: 2000,
+  /** How often it is looked whether ids that leave the memory have left it. */
+  coolingCheckMs: 10,
   retryDelayMsMin: 50,
   retryDelayMsMax: 2000,
   /** A commit that Postgres itself refuses so often, for what is in it, is given up. */

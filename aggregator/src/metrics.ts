@@ -10,6 +10,7 @@ export type Metrics = {
   onRetried(): void
   onHalted(): void
   onRoutingTold(): void
+  onLookedUp(count: number, falsePositives: number): void
 }
 
 const COMMIT_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
@@ -46,6 +47,14 @@ export function createMetrics(ownership: Ownership, routingVersion: () => number
     'countersink_commit_retries_total',
     'Tries of a commit that did not succeed',
   )
+  const lookedUp = counter(
+    'countersink_cold_id_lookups_total',
+    'Ids looked for in Postgres, because a filter said that they may be there',
+  )
+  const falsePositives = counter(
+    'countersink_cold_id_false_positives_total',
+    'Ids looked for in Postgres that were not there',
+  )
   const halted = counter('countersink_halts_total', 'Partitions that were halted')
   const told = counter('countersink_routing_told_total', 'Routing versions that this process told')
   new Gauge({
@@ -68,6 +77,10 @@ export function createMetrics(ownership: Ownership, routingVersion: () => number
     onRetried: () => retried.inc(),
     onHalted: () => halted.inc(),
     onRoutingTold: () => told.inc(),
+    onLookedUp(count, notThere) {
+      lookedUp.inc(count)
+      falsePositives.inc(notThere)
+    },
   }
 }
 
@@ -104,11 +117,17 @@ function addGauges(ownership: Ownership, registers: Registry[]): void {
   gauge('countersink_dirty_pages', 'Pages that lack something of the log', () =>
     sum(({ state }) => state?.dirt.sums.size ?? 0),
   )
-  gauge('countersink_ids_count', 'Ids remembered by their hashes', () =>
+  gauge('countersink_ids_count', 'Ids remembered by their hashes in memory', () =>
     sum(({ state }) => state?.ids.hashed.size ?? 0),
   )
   gauge('countersink_ids_bytes', 'Bytes allocated for the hashes of ids', () =>
     sum(({ state }) => state?.ids.hashed.byteLength ?? 0),
+  )
+  gauge('countersink_cold_ids_count', 'Ids remembered by their hashes in Postgres', () =>
+    sum(({ state }) => state?.ids.hashed.cold.count ?? 0),
+  )
+  gauge('countersink_cold_ids_bytes', 'Bytes of the filters of ids remembered in Postgres', () =>
+    sum(({ state }) => state?.ids.hashed.cold.byteLength ?? 0),
   )
   gauge('countersink_made_ids_count', 'SDK-made ids remembered, in intervals', () =>
     sum(({ state }) => state?.ids.intervals.sequences ?? 0),

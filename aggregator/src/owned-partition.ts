@@ -17,6 +17,8 @@ export type OwnedPartition = {
   /** Settles when the state is there; never rejects: a failed load is tried again, or dropped. */
   ready: Promise<void>
   state: PartitionState | undefined
+  /** What is there of the state while it is loaded. */
+  building: PartitionState | undefined
   /** Grows with each commit; the compare-and-set compares it. */
   revision: number
   dropped: boolean
@@ -43,6 +45,7 @@ export function createOwnedPartition(claimed: ClaimedPartition, token: string): 
     loading: new AbortController(),
     ready: Promise.resolve(),
     state: undefined,
+    building: undefined,
     revision: claimed.revision,
     dropped: false,
     halted: claimed.halted,

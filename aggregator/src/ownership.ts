@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contracts } from '@countersink/shared/contracts'
-import { messageOf } from '@countersink/shared/errors'
+import { CountersinkError, messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
 import { sqlState } from '@countersink/shared/postgres/pool'
 import type pg from 'pg'
@@ -13,6 +13,7 @@ import { type ClaimedPartition, claimPartitions, type ClaimRequest } from './pos
 import type { CounterIds } from './postgres/counter-ids.ts'
 import { endFrozenWriters } from './postgres/frozen-writers.ts'
 import { loadPartition } from './postgres/load.ts'
+import type { LoadRoom } from './postgres/load-ids.ts'
 import { saveHalt } from './postgres/halt.ts'
 
 const LOCK_NOT_AVAILABLE = '55P03'
@@ -34,6 +35,8 @@ export type OwnershipOptions = {
   readLogBounds(): Promise<LogBounds>
   /** The routing versions, once they were read. */
   routing(): Promise<RoutingVersions>
+  /** Where the ids of a partition that is loaded find their place. */
+  loadRoom(owned: OwnedPartition): LoadRoom
   onHalted(partition: number): void
 }
 
@@ -120,6 +123,7 @@ export class Ownership {
     if (owned === undefined) return
     owned.dropped = true
     owned.state = undefined
+    owned.building = undefined
     owned.loading.abort()
     this.#owned.delete(partition)
   }
@@ -174,15 +178,19 @@ export class Ownership {
       let failed: Error | undefined
       try {
         const { signal } = loading
-        const request = { schema, claimed, routing, hashKey, contracts, counterIds, signal }
+        const room = this.#options.loadRoom(owned)
+        const request = { schema, claimed, routing, hashKey, contracts, counterIds, signal, room }
         const state = await loadPartition(client, request)
         if (!owned.dropped) owned.state = state
       } catch (error) {
         failed = error instanceof Error ? error : new Error(String(error))
-        throw error
+        // Trying again would not help: a person has to make room.
+        if (!(error instanceof CountersinkError) || error.code !== 'LIMIT_REACHED') throw error
       } finally {
+        owned.building = undefined
         client.release(failed)
       }
+      if (failed !== undefined) await this.halt(owned, failed.message)
     })
     const { state } = owned
     if (state === undefined) return
@@ -191,6 +199,7 @@ export class Ownership {
         partition: owned.partition,
         next: state.next,
         ids: state.ids.hashed.size,
+        coldIds: state.ids.hashed.cold.count,
         intervals: state.ids.intervals.size,
         dirt: state.dirt.entries,
         ms: Math.round(performance.now() - begun),

@@ -29,10 +29,22 @@ export class BatchFold {
   readonly #decoder = new RecordDecoder(createFields())
   readonly #packed = new PackedDecoder()
   /** Events behind the rows of the columns; their places stand there already. */
-  readonly #run = new EventRun()
+  readonly #events = new EventRun()
   readonly #columns = new Columns()
   /** Of the last call; undefined when it folded no record. */
   lastRecord: LastRecord | undefined
+  /**
+   * True when the last call ended early, because ids may be in cold buckets: `next` is before what
+   * was not folded. Call again when the state's questions are answered; what was only read of is
+   * read again.
+   */
+  lacks = false
+  /** Rows read and not folded. */
+  #unfolded = 0
+  /** The state's largest append time as of the last row that was folded. */
+  #appendMax = 0
+  /** True when what is read may not be folded. */
+  #isTracked = false
 
   /**
    * Folds all records of `fetched` from the state's `next` on, and moves `next` past everything
@@ -47,11 +59,24 @@ export class BatchFold {
     eventsMax: number = Infinity,
   ): Unreadable | undefined {
     this.lastRecord = undefined
+    this.lacks = false
+    this.#unfolded = 0
+    this.#appendMax = state.appendMax
+    this.#isTracked = !state.ids.hashed.cold.isEmpty
+    if (this.#isTracked) state.unfolded.begin(state.counters.list, state.next)
+    const stop = this.#run(state, fetched, eventsMax)
+    if (this.lacks) state.appendMax = this.#appendMax
+    else state.ids.hashed.cold.forgetAnswers()
+    return stop
+  }
+
+  #run(state: PartitionState, fetched: FetchedBatch, eventsMax: number): Unreadable | undefined {
     const readMax = state.ledger.read + eventsMax
     for (const batch of fetched.batches) {
       if (batch.nextOffset <= state.next) continue
       this.#cursor.open(batch, state.next)
-      if (!this.#foldRecords(state, readMax)) return undefined
+      const isRead = this.#foldRecords(state, readMax)
+      if (this.lacks || !isRead) return undefined
       if (this.#cursor.malformed !== '') {
         return { offset: this.#cursor.malformedOffset, reason: this.#cursor.malformed }
       }
@@ -66,20 +91,23 @@ export class BatchFold {
   #foldRecords(state: PartitionState, readMax: number): boolean {
     const cursor = this.#cursor
     const columns = this.#columns
-    const run = this.#run
+    const run = this.#events
     const { ledger } = state
     columns.clear(cursor.records)
     run.clear()
     while (cursor.next()) {
+      const isPacked = isPackedRecord(cursor)
+      if (isPacked) this.#foldColumns(state)
       const { timestampMs } = cursor
       if (timestampMs > state.appendMax && timestampMs <= APPEND_MS_MAX) {
         state.appendMax = timestampMs
       }
-      if (isPackedRecord(cursor)) this.#foldPacked(state)
+      if (isPacked) this.#foldPacked(state)
       else this.#decode(state)
       const rows = columns.count + run.count
       if (rows === COLUMNS_CAPACITY) this.#foldColumns(state)
-      if (ledger.read + rows < readMax) continue
+      if (this.lacks && state.ids.hashed.cold.isFull) return false
+      if (ledger.read + this.#unfolded + columns.count + run.count < readMax) continue
       this.#foldColumns(state)
       return false
     }
@@ -89,7 +117,7 @@ export class BatchFold {
 
   #decode(state: PartitionState): void {
     this.#beginRow()
-    const run = this.#run
+    const run = this.#events
     const { fields } = this.#decoder
     const reason = this.#decoder.decode(this.#cursor)
     if (reason === undefined && fields.bytes === this.#cursor.records) {
@@ -106,7 +134,7 @@ export class BatchFold {
   #beginRow(): void {
     const cursor = this.#cursor
     const columns = this.#columns
-    const row = columns.count + this.#run.count
+    const row = columns.count + this.#events.count
     columns.offset[row] = cursor.offset
     columns.index[row] = 0
     columns.valueStart[row] = cursor.valueStart
@@ -120,26 +148,58 @@ export class BatchFold {
   #foldPacked(state: PartitionState): void {
     const { offset, records, valueStart, valueEnd } = this.#cursor
     const columns = this.#columns
-    this.#foldColumns(state)
     const reason = valueStart < 0 ? 'null-value' : this.#packed.open(state, this.#cursor)
     if (reason !== undefined) {
       this.#beginRow()
       state.interner.appendInvalid(reason, columns)
       return
     }
+    if (!this.#canFoldPacked(state)) return
     for (let more = true; more;) {
       columns.packed = this.#packed.record
       more = this.#packed.append(columns)
+      if (this.#isTracked) state.unfolded.note(columns)
       fold(state, columns)
       columns.clear(records)
     }
     this.#moveTo(state, offset, records, valueStart, valueEnd)
   }
 
+  /**
+   * Reads the open record once before it is folded where some of its ids may be in cold buckets:
+   * it is folded whole or not at all.
+   */
+  #canFoldPacked(state: PartitionState): boolean {
+    const { record } = this.#packed
+    if (!this.#isTracked || !record.ids.hasRaw) return !this.lacks
+    const columns = this.#columns
+    for (let more = true; more;) {
+      columns.packed = record
+      more = this.#packed.append(columns)
+      this.#lacks(state)
+      columns.clear(this.#cursor.records)
+    }
+    if (!this.lacks) this.#packed.open(state, this.#cursor)
+    return !this.lacks
+  }
+
+  /** True when rows are only read: theirs or earlier ones' ids may be in cold buckets. */
+  #lacks(state: PartitionState): boolean {
+    if (!this.#isTracked) return false
+    state.unfolded.note(this.#columns)
+    if (state.ids.hashed.lacks(this.#columns)) this.lacks = true
+    if (this.lacks) this.#unfolded += this.#columns.count
+    return this.lacks
+  }
+
   #foldColumns(state: PartitionState): void {
     const columns = this.#columns
-    this.#run.close(state, columns)
+    this.#events.close(state, columns)
     if (columns.count === 0) return
+    if (this.#lacks(state)) {
+      columns.clear(columns.records)
+      return
+    }
     fold(state, columns)
     const { records, valueStart, valueEnd, offset, count } = columns
     const last = count - 1
@@ -157,5 +217,6 @@ export class BatchFold {
     const [start, end] = [Math.max(valueStart, 0), Math.max(valueEnd, 0)]
     this.lastRecord = { offset, records, start, end }
     state.next = offset + 1
+    this.#appendMax = state.appendMax
   }
 }

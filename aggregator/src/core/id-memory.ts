@@ -1,6 +1,11 @@
+import assert from 'node:assert/strict'
+import { ColdIds } from './cold-ids.ts'
+import type { ColdRun, ColdRunKey } from './cold-run.ts'
+import type { Columns } from './columns.ts'
 import { CounterBuckets } from './counter-buckets.ts'
+import type { IdBucketReader } from './id-bucket-reader.ts'
 import { ID_WORDS } from './id-shape.ts'
-import { IdTable } from './id-table.ts'
+import { IdTable, NEW } from './id-table.ts'
 import { grown } from './typed-growth.ts'
 
 /** A number that does not depend on how hashes fall; the table has room for some more. */
@@ -16,28 +21,44 @@ export type IdBucket = {
   readonly counter: number
   /** All `at` in it are below; epoch milliseconds. */
   readonly end: number
-  /** Its number in the table. */
-  readonly number: number
+  /** Its number in the table: ids that it gets have this one. */
+  number: number
   /** First offset of the first commit that has ids of this bucket. */
   firstOffset: number
+  /** How many of its ids the table has, those on their way out of it not included. */
   count: number
+  cooling: CoolingIds | undefined
   /** How many of them are in no commit yet: they stand in `fresh`, too, which has room for more. */
   freshCount: number
   fresh: Int32Array
 }
 
 /**
+ * Ids of a bucket on their way to Postgres. They are in the table as before, under a number of their
+ * own, to which none is added.
+ */
+export type CoolingIds = ColdRunKey & {
+  readonly number: number
+  readonly count: number
+  /** True when their bucket is forgotten: the number may soon mean another one. */
+  isDead: boolean
+}
+
+/**
  * The remembered ids of one partition: 128 bits each, 96 of the identity's hash and 32 of the
  * payload's. One table has the ids of all buckets, so that a look-up of an unknown id, the common
  * case, costs one cache miss however many buckets live; a bucket expires as a whole. What is new
- * since the last commit is kept a second time, in order, to be taken into the next one.
+ * since the last commit is kept a second time, in order, to be taken into the next one. When memory
+ * is short, old buckets move to Postgres: `cold` has what is kept of them here.
  */
 export class IdMemory {
+  readonly cold = new ColdIds()
   readonly #table = new IdTable()
   readonly #buckets = new CounterBuckets<IdBucket>()
   #size = 0
   #freshBytes = 0
 
+  /** How many ids the table has; those that are cold are not among them. */
   get size(): number {
     return this.#size
   }
@@ -57,7 +78,8 @@ export class IdMemory {
     if (known !== undefined) return known
     const number = this.#table.dealBucket()
     const fresh = new Int32Array(0)
-    const made = { counter, end, number, firstOffset, count: 0, freshCount: 0, fresh }
+    const ids = { count: 0, cooling: undefined, freshCount: 0, fresh }
+    const made: IdBucket = { counter, end, number, firstOffset, ...ids }
     this.#buckets.add(made)
     return made
   }
@@ -72,10 +94,46 @@ export class IdMemory {
 
   /**
    * Looks for the id `words[at, at + 3)` with the payload digest `words[at + 3]`, in all buckets.
-   * Gives NEW, SAME or OTHER_PAYLOAD and changes nothing.
+   * Gives NEW, SAME or OTHER_PAYLOAD and changes nothing. Where buckets are cold, only of ids that
+   * `lacks` was asked about.
    */
   find(words: Int32Array, at: number): number {
-    return this.#table.find(words, at)
+    const found = this.#table.find(words, at)
+    return found === NEW ? this.cold.find(words, at) : found
+  }
+
+  /** True when rows cannot be folded before the questions of `cold` are answered. */
+  lacks(columns: Columns): boolean {
+    if (this.cold.isEmpty) return false
+    return this.cold.lacks(columns, (at) => this.#table.find(columns.ids, at) !== NEW)
+  }
+
+  /**
+   * Begins to move what a bucket has out of the table. All of it must be in commits that begin
+   * before `through`, and nothing that comes later may be.
+   */
+  beginCooling(bucket: IdBucket, through: number): CoolingIds {
+    assert(bucket.freshCount === 0 && bucket.cooling === undefined)
+    const { counter, end, number, count } = bucket
+    bucket.number = this.#table.dealBucket()
+    bucket.count = 0
+    bucket.cooling = { counter, end, through, number, count, isDead: false }
+    return bucket.cooling
+  }
+
+  readCooling({ number }: CoolingIds): IdBucketReader {
+    return this.#table.bucketReader(number)
+  }
+
+  /** The run is in Postgres: from here on its ids are looked for there. */
+  endCooling(cooling: CoolingIds, run: ColdRun): void {
+    if (cooling.isDead) return
+    const bucket = this.#buckets.find(cooling.counter, cooling.end, Infinity)
+    assert(bucket?.cooling === cooling && run.count === cooling.count)
+    this.cold.add(run)
+    this.#table.dropBucket(cooling.number)
+    this.#size -= cooling.count
+    bucket.cooling = undefined
   }
 
   /** Remembers an id that `find` called NEW. Asserts the partition's bound. */
@@ -117,7 +175,12 @@ export class IdMemory {
       this.#table.dropBucket(bucket.number)
       this.#size -= bucket.count
       this.#freshBytes -= bucket.fresh.byteLength
+      if (bucket.cooling === undefined) continue
+      bucket.cooling.isDead = true
+      this.#table.dropBucket(bucket.cooling.number)
+      this.#size -= bucket.cooling.count
     }
+    this.cold.expire(counter, time)
   }
 
   /** The end of the counter's bucket that expires first; Infinity when it has none. */
@@ -139,11 +202,14 @@ export class IdMemory {
   }
 
   /**
-   * Every remembered id, in no order; `words` is used again. Its third word lacks the last 14 bits,
+   * Every id in the table, in no order; `words` is used again. Its third word lacks the last 14 bits,
    * which are not always kept.
    */
   forEach(visit: (bucket: IdBucket, words: Int32Array) => void): void {
     const buckets = new Map([...this.buckets()].map((bucket) => [bucket.number, bucket]))
+    for (const bucket of this.buckets()) {
+      if (bucket.cooling !== undefined) buckets.set(bucket.cooling.number, bucket)
+    }
     this.#table.forEach((number, words) => visit(buckets.get(number)!, words))
   }
 

@@ -1,4 +1,5 @@
 import { BucketNumbers } from './bucket-numbers.ts'
+import { IdBucketReader } from './id-bucket-reader.ts'
 import {
   COUNT,
   IdSegments,
@@ -73,6 +74,11 @@ export class IdTable {
 
   dropBucket(bucket: number): void {
     this.#buckets.drop(bucket)
+  }
+
+  /** Reads the ids of a bucket that gets no more of them. */
+  bucketReader(bucket: number): IdBucketReader {
+    return new IdBucketReader(this.#segments, bucket)
   }
 
   /** Makes room for so many ids at once, in a table that has none. */

@@ -37,6 +37,11 @@ export class PackedIds {
   #wasAscii = true
   #wasBad = false
 
+  /** True when some of the ids are not in ranges. */
+  get hasRaw(): boolean {
+    return this.sessionStart.subarray(0, this.blocks).includes(-1)
+  }
+
   /** Reads blocks until they cover `count` events. */
   read(reader: VarintReader, count: number): void {
     this.blocks = 0

@@ -8,6 +8,7 @@ import { Ledger } from './ledger.ts'
 import { PagedSums } from './paged-sums.ts'
 import { Placement, type RoutingVersions } from './placement.ts'
 import { RememberedIds } from './remembered-ids.ts'
+import { UnfoldedSeries } from './unfolded-series.ts'
 
 /** What a partition's state needs to be made. */
 export type PartitionSettings = {
@@ -44,6 +45,7 @@ export class PartitionState {
   next: number
   /** Largest append time folded so far, epoch milliseconds. */
   appendMax: number
+  readonly unfolded = new UnfoldedSeries()
 
   constructor(settings: PartitionSettings) {
     const { partition, routing, hashKey, contracts } = settings

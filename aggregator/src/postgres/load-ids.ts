@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { ID_WORDS } from '../core/id-shape.ts'
 import type { PartitionState } from '../core/partition-state.ts'
 import type { ClaimedPartition } from './claim.ts'
+import { loadColdRuns } from './cold-reads.ts'
 import { copyOut } from './copy-out.ts'
 import type { CounterIds } from './counter-ids.ts'
 import { type HashedGroup, readIdGroups } from './id-groups.ts'
@@ -19,6 +20,21 @@ export type IdsRequest = {
   claimed: ClaimedPartition
   counterIds: CounterIds
   signal: AbortSignal
+  room?: LoadRoom
+}
+
+/** How the ids that are loaded share the memory with those of other partitions. */
+export type LoadRoom = {
+  /** So many can be in memory at all. */
+  idsMax: number
+  isFull(): boolean
+  /** About so many ids are to come. Throws LIMIT_REACHED when they cannot fit. */
+  expect(state: PartitionState, count: number): void
+  /**
+   * Waits while there is no room; ids of commits that begin before `through` may leave for it.
+   * Throws LIMIT_REACHED when that is not enough.
+   */
+  settle(client: pg.ClientBase, state: PartitionState, through: number): Promise<void>
 }
 
 /** Remembers what the commits, and those of a log before this one, say that is not late by now. */
@@ -27,16 +43,20 @@ export async function loadIds(
   request: IdsRequest,
   state: PartitionState,
 ): Promise<void> {
-  const { schema, claimed, signal } = request
+  const { schema, claimed, signal, room } = request
   const ordinals = ordinalsById(request, state)
+  await loadColdRuns(client, request, state, ordinals)
   const carried = await client.query<{ ids: Buffer }>(
     `select ids from ${schema}.carried_ids where partition = $1`,
     [state.partition],
   )
   // They have no order, so what commits call their lanes is read before what they say of them.
   for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next, 'names')
-  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next, 'ids')
-  state.ids.hashed.beginRestore(await estimateIds(client, request, state, ordinals))
+  for (const { ids } of carried.rows) restoreIds(state, ordinals, ids, claimed.next, 'carried')
+  if (room?.isFull() === true) await room.settle(client, state, 0)
+  const expected = await estimateIds(client, request, state, ordinals)
+  room?.expect(state, expected)
+  state.ids.hashed.beginRestore(Math.min(expected, room?.idsMax ?? Infinity))
   for (let reading = readIds(client, schema, state.partition, claimed.idsFloor); ;) {
     const rows = await reading
     signal.throwIfAborted()
@@ -49,6 +69,9 @@ export async function loadIds(
       restoreIds(state, ordinals, ids, first, 'ids')
       await setImmediate()
     }
+    if (room?.isFull() !== true) continue
+    await reading.catch(() => {})
+    await room.settle(client, state, last.first + 1)
   }
   state.ids.hashed.endRestore()
   for (const [ordinal, counter] of state.counters.list.entries()) {
@@ -70,7 +93,7 @@ async function estimateIds(
   const ours = `partition = ${state.partition} and first >= ${claimed.idsFloor}`
   const rows = await copyOut(
     client,
-    `select bytes, ids from (
+    `select first, bytes, ids from (
        select first, row_number() over (order by first) as number, count(*) over () as count,
          sum(octet_length(ids)) over () as bytes
        from ${schema}.commits where ${ours}
@@ -80,23 +103,29 @@ async function estimateIds(
   let sampled = 0
   let kept = 0
   let bytes = 0
-  for (const [all, ids] of rows) {
+  for (const [first, all, ids] of rows) {
+    const offset = Number(first!.readBigInt64BE())
     bytes = Number(all!.readBigInt64BE())
     sampled += ids!.length
     for (const group of readIdGroups(ids!)) {
-      if (group.kind === 'hashed' && !isLate(state, ordinals, group)) kept += group.ids.length
+      if (group.kind !== 'hashed' || isLeft(state, ordinals, group, offset)) continue
+      kept += group.ids.length
     }
   }
   return sampled === 0 ? 0 : Math.floor(((bytes / sampled) * kept) / ID_BYTES)
 }
 
-function isLate(
+/** True when a commit's group is not kept in memory: it is late by now, or in a cold run. */
+function isLeft(
   state: PartitionState,
   ordinals: ReadonlyMap<number, number>,
   { counter, end }: HashedGroup,
+  first: number,
 ): boolean {
-  const known = state.counters.list[ordinals.get(counter) ?? -1]
-  return known === undefined || end <= known.clock - known.latenessMs
+  const ordinal = ordinals.get(counter) ?? -1
+  const known = state.counters.list[ordinal]
+  if (known === undefined || end <= known.clock - known.latenessMs) return true
+  return first < (state.ids.hashed.cold.through(ordinal, end) ?? -Infinity)
 }
 
 /** The ids of the commits from an offset on, as many as one answer may have. */
@@ -127,7 +156,7 @@ function restoreIds(
   ordinals: ReadonlyMap<number, number>,
   ids: Buffer,
   first: number,
-  what: 'ids' | 'names',
+  what: 'ids' | 'carried' | 'names',
 ): void {
   for (const group of readIdGroups(ids)) {
     const ordinal = ordinals.get(group.counter)
@@ -137,8 +166,8 @@ function restoreIds(
     if (group.kind === 'intervals') {
       const where = { counter: ordinal, firstOffset: first, lateBefore }
       restoreIntervals(group.body, { ids: state.ids, ...where, namesOnly: what === 'names' })
-    } else if (group.end > lateBefore && what === 'ids') {
-      restoreHashed(state, ordinal, group, first)
+    } else if (group.end > lateBefore && what !== 'names') {
+      restoreHashed(state, ordinal, group, first, what === 'carried')
     }
   }
 }
@@ -148,8 +177,13 @@ function restoreHashed(
   ordinal: number,
   { end, ids, mayBeMade }: HashedGroup,
   first: number,
+  isCarried: boolean,
 ): void {
   const { hashed } = state.ids
   if (mayBeMade) state.ids.noteHashedMade(ordinal, end)
-  hashed.restore(hashed.bucket(ordinal, end, first), ids)
+  const bucket = hashed.bucket(ordinal, end, first)
+  const through = hashed.cold.through(ordinal, end)
+  // Carried ids were there before any commit of this log: every run has them.
+  if (through !== undefined && (first < through || isCarried)) return
+  hashed.restore(bucket, ids)
 }

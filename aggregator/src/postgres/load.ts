@@ -8,7 +8,7 @@ import type { RoutingVersions } from '../core/placement.ts'
 import { formatSeriesName } from '../core/series-dictionary.ts'
 import type { ClaimedPartition } from './claim.ts'
 import type { CounterIds } from './counter-ids.ts'
-import { loadIds, ordinalsById } from './load-ids.ts'
+import { loadIds, type LoadRoom, ordinalsById } from './load-ids.ts'
 import { readPages, sumAt } from './page-reads.ts'
 
 const SERIES_PER_READ_MAX = 20_000
@@ -23,6 +23,8 @@ export type LoadRequest = {
   counterIds: CounterIds
   /** Ends the load early by an exception: the partition was revoked meanwhile. */
   signal: AbortSignal
+  /** Without one the ids may take as much as they need. */
+  room?: LoadRoom
 }
 
 /**

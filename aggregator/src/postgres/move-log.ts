@@ -50,7 +50,8 @@ async function startOver(client: pg.ClientBase, { schema, partition, to }: LogMo
      select partition, ids from ${schema}.commits where partition = $1 and ids <> ''`,
     [partition],
   )
-  for (const table of ['commits', 'window_deltas']) {
+  // Which commits cold ids are of is said by offsets, which now mean others.
+  for (const table of ['commits', 'window_deltas', 'cold_ids']) {
     await client.query(`delete from ${schema}.${table} where partition = $1`, [partition])
   }
   for (const table of ['total_pages_256', 'window_pages_256']) {

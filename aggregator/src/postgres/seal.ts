@@ -55,7 +55,7 @@ export function sealPartition(
     rejects,
   }
   for (const [ordinal, counter] of state.counters.list.entries()) {
-    addSeries(state.partition, counter, counterOf(ordinal), log)
+    addSeries(state, ordinal, counter, counterOf(ordinal), log)
   }
   if (next > first) {
     addCommit(sealed, takeNewIds(state.ids, counterOf), log)
@@ -78,13 +78,21 @@ function takeClocks(state: PartitionState, counterOf: (ordinal: number) => numbe
   return clocks
 }
 
-function addSeries(partition: number, counter: CounterState, id: number, log: LogRows): void {
+/** Not those of events that are only read so far. */
+function addSeries(
+  { partition, unfolded, next }: PartitionState,
+  ordinal: number,
+  counter: CounterState,
+  id: number,
+  log: LogRows,
+): void {
   const { dictionary } = counter
-  for (let slot = counter.seriesSaved; slot < dictionary.size; slot++) {
+  const size = unfolded.foldedSize(ordinal, counter, next)
+  for (let slot = counter.seriesSaved; slot < size; slot++) {
     const { key, dims } = parseSeriesName(dictionary.name(slot))
     log.addSeries({ counter: id, partition, slot, key, dims: JSON.stringify(dims) })
   }
-  counter.seriesSaved = dictionary.size
+  counter.seriesSaved = size
 }
 
 function addCommit(sealed: SealedPartition, ids: Buffer, log: LogRows): void {
