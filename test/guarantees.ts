@@ -132,6 +132,38 @@ async function madeCopiesNeverCount(root: string | undefined) {
   return await copiesNeverCount(root, (n) => `0mchx2z1aAZaz09_-AZaz09_-.0.${n}`)
 }
 
+const COLD_IDS = 500
+
+/** I5: the same of ids that are in Postgres only, and of conflicts with them. */
+async function coldCopiesNeverCount(root: string | undefined) {
+  return await withBed(root, async (bed, start) => {
+    const bytesMax = COLD_IDS * 20 * 1.2
+    const aggregator = await start({ COUNTERSINK_IDS_BYTES_MAX: String(bytesMax) })
+    const now = Date.now()
+    const old = Array.from({ length: COLD_IDS }, (_, n) => ({
+      ...{ id: `e${n}`, counter: 'views', key: 'k', delta: 1, at: now - 20 * HOUR_MS },
+    }))
+    const write = async (events: typeof old): Promise<void> => {
+      bed.tally.add(await bed.writer.write(events))
+      await bed.tally.settled()
+    }
+    await write(old)
+    await write([{ ...old[0]!, id: 'fresh', at: now }])
+    await waitFor(
+      async () => (await metricOf(aggregator, 'countersink_cold_ids_count')) === COLD_IDS,
+      { what: 'the ids to leave the memory' },
+    )
+    const later = Array.from({ length: 5 }, (_, n) => ({ ...old[0]!, id: `later${n}` }))
+    await write(later)
+    const others = old.map((event) => ({ ...event, delta: 2 }))
+    await write([...old.slice(0, 300), ...others.slice(200)])
+    await aggregator.kill()
+    await aggregator.start()
+    await write([...others.slice(0, 300), ...old.slice(200), ...later])
+    return { actual: await bed.tally.actual(), expected: bed.tally.expected() }
+  })
+}
+
 const LOOKS_PER_LIFE = 5
 const KILLS_WITH_DIRT = 3
 const LIVES_MAX = 10
@@ -186,6 +218,7 @@ export const GUARANTEES = {
   'I4: a commit whose answer was lost is looked up': lostAnswerIsLookedUp,
   'I5: copies never count, however late and after a kill': (root) => copiesNeverCount(root),
   'I5: copies of SDK-made ids never count, however late and after a kill': madeCopiesNeverCount,
+  'I5: copies of ids that left the memory never count': coldCopiesNeverCount,
   'I13, I14: page + dirt is exact at every moment and after kills': pagesAndDirtAreExact,
 } satisfies Record<string, Guarantee>
 

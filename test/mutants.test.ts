@@ -12,9 +12,43 @@ const LOST_ANSWER: GuaranteeName = 'I4: a commit whose answer was lost is looked
 const COPIES: GuaranteeName = 'I5: copies never count, however late and after a kill'
 const MADE_COPIES: GuaranteeName =
   'I5: copies of SDK-made ids never count, however late and after a kill'
+const COLD_COPIES: GuaranteeName = 'I5: copies of ids that left the memory never count'
 const PAGES: GuaranteeName = 'I13, I14: page + dirt is exact at every moment and after kills'
 
 const MUTANTS: Mutant[] = [
+  {
+    name: 'ids in Postgres are not asked for',
+    caughtBy: COLD_COPIES,
+    patches: [
+      {
+        file: 'core/id-memory.ts',
+        from: 'if (this.cold.isEmpty) return false',
+        to: 'if (this.cold.isEmpty || columns.count > 0) return false',
+      },
+    ],
+  },
+  {
+    name: 'a filter that forgets',
+    caughtBy: COLD_COPIES,
+    patches: [
+      {
+        file: 'core/fuse-filter.ts',
+        from: 'return (found & this.#mask) === (fingerprint(a, b) & this.#mask)',
+        to: 'return h1 % 3 !== 0 && (found & this.#mask) === (fingerprint(a, b) & this.#mask)',
+      },
+    ],
+  },
+  {
+    name: 'what a bucket gets after it left the memory is not loaded',
+    caughtBy: COLD_COPIES,
+    patches: [
+      {
+        file: 'postgres/load-ids.ts',
+        from: '(first < through || isCarried)',
+        to: '(first < Infinity || isCarried)',
+      },
+    ],
+  },
   {
     name: 'no compare-and-set',
     caughtBy: FENCE,
