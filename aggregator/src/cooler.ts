@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
 import type pg from 'pg'
-import { idBytes, IdBudget } from './core/id-budget.ts'
+import { type Candidate, idBytes, IdBudget } from './core/id-budget.ts'
 import type { IdBucket } from './core/id-memory.ts'
 import type { PartitionState } from './core/partition-state.ts'
 import { LIMITS } from './limits.ts'
@@ -64,7 +64,8 @@ export function createCooler(options: CoolerOptions): Cooler {
       loaded.map(({ state }) => state!),
       true,
     )
-    if (oldest === undefined) return
+    // Without a number of its counter, as after a restore, the next commit gets one first.
+    if (oldest === undefined || !isNumbered(oldest)) return
     const owned = loaded.find(({ state }) => state === oldest.state)!
     const write = begin(owned, oldest.state, oldest.bucket, oldest.state.first)
     running = cool(owned, write).then(
@@ -74,6 +75,10 @@ export function createCooler(options: CoolerOptions): Cooler {
         ended()
       },
     )
+  }
+
+  function isNumbered({ state, bucket }: Candidate): boolean {
+    return counterIds.has(state.counters.list[bucket.counter]!.name)
   }
 
   function ended(): void {

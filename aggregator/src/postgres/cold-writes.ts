@@ -20,7 +20,7 @@ export type ColdWrite = {
   ids: IdMemory
   cooling: CoolingIds
   /** True when the state was dropped meanwhile. */
-  isLost(): boolean
+  isLost: () => boolean
 }
 
 /**
