@@ -197,6 +197,31 @@ test.each(Object.entries(GUARANTEES))('%s', async (_, guarantee) => {
   expect(actual).toEqual(expected)
 })
 
+/** Every commit is one of an aggregator that is behind. */
+const BEHIND: Patch[] = [
+  { file: 'limits.ts', from: 'behindEventsMin: 50_000', to: 'behindEventsMin: 0' },
+  { file: 'limits.ts', from: 'behindEventsPerCommit: 500_000', to: 'behindEventsPerCommit: 1' },
+]
+const FLOOR_TOO_FAR: Patch = {
+  file: 'committer.ts',
+  from: 'part.floor = state.dirt.floor(next)',
+  to: 'part.floor = next',
+}
+
+test.each([
+  ['as it is', [], true],
+  ['mutant: the floor passes pages that wait', [FLOOR_TOO_FAR], false],
+] as const)('pages that wait for the next commit of a catch-up: %s', async (_, patches, holds) => {
+  const copy = await patchAggregator([...BEHIND, ...patches])
+  try {
+    const { actual, expected } = await GUARANTEES[PAGES](copy.root)
+    if (holds) expect(actual).toEqual(expected)
+    else expect(actual).not.toEqual(expected)
+  } finally {
+    await copy.remove()
+  }
+})
+
 test.each(MUTANTS)('mutant: $name', async ({ caughtBy, patches }) => {
   const copy = await patchAggregator(patches)
   try {

@@ -100,6 +100,35 @@ test('the commit that has caught up writes all pages, if it is large', () => {
   expect(pace.due(false)).toBe('flush')
 })
 
+test('the commit after one that was behind writes all pages, even if nothing moved', () => {
+  const { pace, state } = setUp()
+  makeDirty(state)
+  pace.begun('behind')
+  pace.committed()
+  expect(pace.due(false)).toBe('flush')
+  foldOne(state)
+  vi.advanceTimersByTime(LIVE_MS)
+  expect(pace.due(true)).toBe('live')
+  expect(pace.due(false)).toBe('flush')
+  pace.begun('flush')
+  pace.committed()
+  vi.advanceTimersByTime(LIVE_MS)
+  expect(pace.due(false)).toBe('live')
+})
+
+test('live, a silent partition has its turn once a second', () => {
+  const { pace, state } = setUp()
+  makeDirty(state)
+  vi.advanceTimersByTime(LIMITS.quietTurnMs)
+  pace.begun('live')
+  expect(pace.takesPart(state)).toBe(true)
+  vi.advanceTimersByTime(LIMITS.quietTurnMs - 1)
+  pace.begun('live')
+  expect(pace.takesPart(state)).toBe(false)
+  foldOne(state)
+  expect(pace.takesPart(state)).toBe(true)
+})
+
 test('behind is told by events: few packed records can hold many', () => {
   const { pace, state, owned } = setUp()
   owned.logEnd = 100
@@ -118,8 +147,13 @@ test('a hurried commit is due at once and writes all pages', () => {
   expect(pace.due(false)).toBeUndefined()
   makeDirty(state)
   expect(pace.due(false)).toBe('flush')
-  expect(pace.takesPart(state, 'flush')).toBe(true)
-  expect(pace.takesPart(state, 'live')).toBe(false)
+  // One that comes while this is under way asks for another.
+  pace.begun('flush')
+  pace.hurry()
+  pace.committed()
+  expect(pace.due(false)).toBe('flush')
+  pace.begun('flush')
+  expect(pace.due(false)).toBeUndefined()
 })
 
 test('I12: who has no room waits, makes a commit due, and goes on when it is over', async () => {

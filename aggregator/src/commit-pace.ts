@@ -17,6 +17,11 @@ export class CommitPace {
   #lastCommitAt = 0
   #blocked = 0
   #hurried = false
+  /** The last commit was behind: it has left pages that wait for the next one. */
+  #wasBehind = false
+  /** The commit under way takes partitions in which nothing moved, too. */
+  #takesAll = true
+  #tookAllAt = 0
 
   constructor(ownership: Pick<Ownership, 'loaded'>, liveIntervalMs: number) {
     this.#ownership = ownership
@@ -27,9 +32,17 @@ export class CommitPace {
     this.#wake?.()
   }
 
+  /** What is folded from now on may miss the commit: whoever hurries then has to ask for another. */
+  begun(mode: CommitMode): void {
+    this.#wasBehind = mode === 'behind'
+    if (mode === 'flush') this.#hurried = false
+    const now = performance.now()
+    this.#takesAll = mode !== 'live' || now - this.#tookAllAt >= LIMITS.quietTurnMs
+    if (this.#takesAll) this.#tookAllAt = now
+  }
+
   committed(): void {
     this.#lastCommitAt = performance.now()
-    this.#hurried = false
     this.#release()
   }
 
@@ -50,18 +63,24 @@ export class CommitPace {
     const dirty = loaded.some(({ state }) => state!.dirt.sums.size > 0)
     const sinceMs = performance.now() - this.#lastCommitAt
     if (this.#hurried && (moved || dirty)) return 'flush'
-    if (!moved) return dirty && !draining && sinceMs >= LIMITS.idleFlushMs ? 'idle' : undefined
+    if (!moved) {
+      if (!dirty || draining) return undefined
+      if (this.#wasBehind) return 'flush'
+      return sinceMs >= LIMITS.idleFlushMs ? 'idle' : undefined
+    }
     if (this.#isBehind(loaded)) {
       const isFull = this.pendingEvents() >= LIMITS.behindEventsPerCommit || this.#blocked > 0
       const isOld = sinceMs >= LIMITS.behindCommitIntervalMs
       return isFull || isOld || draining ? 'behind' : undefined
     }
     if (sinceMs < this.#liveIntervalMs && this.#blocked === 0 && !draining) return undefined
-    return this.pendingEvents() >= LIMITS.flushEventsMin ? 'flush' : 'live'
+    const hasCaughtUp = this.#wasBehind || this.pendingEvents() >= LIMITS.flushEventsMin
+    return hasCaughtUp && !draining ? 'flush' : 'live'
   }
 
-  takesPart(state: PartitionState, mode: CommitMode): boolean {
-    return state.isMoved || (mode !== 'live' && state.dirt.sums.size > 0)
+  /** While others are live, a partition that fell silent writes its pages a few at a time as well. */
+  takesPart(state: PartitionState): boolean {
+    return state.isMoved || (this.#takesAll && state.dirt.sums.size > 0)
   }
 
   /** Waits until the next commit may be due; called when none is. */

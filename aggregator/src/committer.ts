@@ -87,6 +87,7 @@ export function createCommitter(options: CommitterOptions): Committer {
         await pace.wait(abort.signal)
         continue
       }
+      pace.begun(mode)
       await commitOnce(mode)
       pace.committed()
     }
@@ -119,7 +120,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     numbersSealed = counterIds.changes
     log.begin()
     pages.begin()
-    const owned = ownership.loaded().filter(({ state }) => pace.takesPart(state!, mode))
+    const owned = ownership.loaded().filter(({ state }) => pace.takesPart(state!))
     const work = owned.map((one) => ({ owned: one, part: sealOne(one) }))
     for (const { part } of work) await addPages(part, mode)
     return work.filter(({ owned: { dropped } }) => !dropped)

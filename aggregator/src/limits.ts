@@ -6,7 +6,10 @@ export const LIMITS = {
   pendingEventsMax: 1_000_000,
   /** Events folded without asking for room and letting others have a turn; then to a record's end. */
   eventsPerTurnMax: 65_536,
-  /** Sums in the log that are not in pages, per partition: bounds a take-over and the readers. */
+  /**
+   * Sums in the log that are not in pages, per partition. A take-over and the readers find these, and
+   * in mid-catch-up what else the last large commit holds.
+   */
   dirtEntriesMax: 131_072,
   /**
    * Pages kept in memory per partition, 2 KiB each: twice as many as its totals have, so that those
@@ -27,6 +30,8 @@ export const LIMITS = {
   /** A commit of so many events that is not behind any more has caught up: it writes all pages. */
   flushEventsMin: 250_000,
   idleFlushMs: 250,
+  /** So often a live commit takes the dirty pages of silent partitions along. */
+  quietTurnMs: 1000,
   beatIntervalMs: 1000,
   routingCheckMs: 1000,
   /** A routing version is planned to be in the log by then; one that is not does not count. */

@@ -192,6 +192,21 @@ test('I12: a record that several lists wrote to joins a batch only if all of it 
   bed.dispatcher.close()
 })
 
+test('a record that several lists wrote to is sent once, though it is larger than a batch may be', async () => {
+  const bed = createBed([], { bufferEventsMax: 10_000, batchBytesMax: 400 })
+  let made = 0
+  const lists = Array.from({ length: 60 }, (_, i) => {
+    const events = Array.from({ length: 10 + (i % 11) }, () => {
+      return { counter: 'a', key: 'k', id: `id-${made++}`, at: NOW }
+    })
+    return bed.addMany(events)
+  })
+  const receipts = await Promise.all(lists)
+  expect(receipts.reduce((sum, { delivered }) => sum + delivered, 0)).toBe(made)
+  expect(bed.events()).toHaveLength(made)
+  bed.dispatcher.close()
+})
+
 test('an invalid event of a list is told by its place, the others are sent', async () => {
   const bed = createBed([], { bufferEventsMax: 10, batchBytesMax: 10_000 })
   const list = [

@@ -69,10 +69,11 @@ export function createPartitionLane(partition: number): PartitionLane {
       let room = bytesMax
       let record: BulkRecord | undefined
       for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
-        // A record is sent with all its parts, so its first one is weighed with what they are together.
-        if (next.record === undefined) room -= next.bytes
-        else if (next.record !== record) room -= next.record.byteLength
-        if (batch.length > 0 && room < 0) break
+        // A record is sent whole, so its first part is weighed with what all of them are together, and
+        // the others go with it.
+        const isWeighed = next.record !== undefined && next.record === record
+        if (!isWeighed) room -= next.record?.byteLength ?? next.bytes
+        if (!isWeighed && batch.length > 0 && room < 0) break
         size += next.bytes
         record = next.record
         next.place = 'flight'

@@ -1,7 +1,7 @@
 import type { PageKey } from './dirt.ts'
 
 /** Windows of a counter and size whose pages are known one by one; of older ones any may be stored. */
-const WINDOWS_MAX = 256
+const WINDOWS_MAX = 16
 
 /** One bit a page. */
 type Pages = Uint32Array<ArrayBuffer>

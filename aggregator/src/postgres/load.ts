@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Contracts } from '@countersink/shared/contracts'
 import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
 import type pg from 'pg'
@@ -99,7 +100,12 @@ async function loadDirt(client: pg.ClientBase, request: LoadRequest, state: Part
     for (const key of keysOf(state, ordinals, row)) keys.set(nameOf(key), key)
   }
   await readPages(client, request.schema, request.counterIds, state, [...keys.values()])
-  for (const row of rows) restoreDirt(state, ordinals, row)
+  for (const row of rows) {
+    request.signal.throwIfAborted()
+    restoreDirt(state, ordinals, row)
+    // The partitions that are live must not stand still meanwhile.
+    await nextTurn()
+  }
 }
 
 /** The log from the floor on: bounded by the bound on dirt, which moves the floor. */
@@ -136,23 +142,27 @@ function nameOf({ counter, size, start, page }: PageKey): string {
   return `${counter} ${size} ${start} ${page}`
 }
 
-/** The pages that a row of deltas touches: for each slot its total's and its windows'. */
+/** The pages that a row of deltas, slots ascending, touches: the totals' and the windows'. */
 function* keysOf(
   state: PartitionState,
   ordinals: ReadonlyMap<number, number>,
   row: DeltaRow,
 ): Generator<PageKey> {
-  for (const slot of row.slots)
-    yield* keysOfSlot(state, ordinals.get(row.counter)!, Number(row.start), slot)
+  let last = -1
+  for (const slot of row.slots) {
+    const page = slot >> PAGE_SHIFT
+    if (page === last) continue
+    last = page
+    yield* keysOfPage(state, ordinals.get(row.counter)!, Number(row.start), page)
+  }
 }
 
-function* keysOfSlot(
+function* keysOfPage(
   state: PartitionState,
   counter: number,
   start: number,
-  slot: number,
+  page: number,
 ): Generator<PageKey> {
-  const page = slot >> PAGE_SHIFT
   yield { counter, size: 0, start: 0, page }
   for (const size of state.counters.list[counter]!.contract.windowSizesMs) {
     yield { counter, size, start: Math.floor(start / size) * size, page }
@@ -167,13 +177,20 @@ function restoreDirt(
   const { dirt } = state
   const first = Number(row.first)
   const counter = ordinals.get(row.counter)!
+  let last = -1
+  let keys: PageKey[] = []
   for (const [i, slot] of row.slots.entries()) {
-    const delta = sumAt(row.deltas, row.carries, i)
-    for (const key of keysOfSlot(state, counter, Number(row.start), slot)) {
-      const page = dirt.cache.find(key.counter, key.size, key.start, key.page)
+    const page = slot >> PAGE_SHIFT
+    if (page !== last) {
       // A page that was written since has these deltas already.
-      if (page >= 0 && dirt.cache.from[page]! > first) continue
-      dirt.restore(key, slot % PAGE_SLOTS, delta, first)
+      keys = [...keysOfPage(state, counter, Number(row.start), page)].filter((key) => {
+        const cached = dirt.cache.find(key.counter, key.size, key.start, key.page)
+        return cached < 0 || dirt.cache.from[cached]! <= first
+      })
+      last = page
     }
+    if (keys.length === 0) continue
+    const delta = sumAt(row.deltas, row.carries, i)
+    for (const key of keys) dirt.restore(key, slot % PAGE_SLOTS, delta, first)
   }
 }
