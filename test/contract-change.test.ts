@@ -26,3 +26,17 @@ test('F28: contracts that cannot follow those in force are refused, and say why'
   expect(await bed.tally.actual()).toEqual(bed.tally.expected())
   await waitFor(async () => (await fetch(`${aggregator.url}/readyz`)).ok, { what: 'readiness' })
 })
+
+test('I7, F28: a counter whose sums are kept otherwise than by default stays in the contracts', async () => {
+  bed = await createCountedBed({ partitions: 2 })
+  const contracts = bed.env['COUNTERSINK_CONTRACTS'] ?? ''
+  await writeFile(contracts, 'defaults: { lateness: 24h, windows: [5m] }')
+  const aggregator = await bed.startService('aggregator', { until: 'alive' })
+  await bed.write(100)
+  await bed.tally.settled()
+  await aggregator.stop()
+  await writeFile(contracts, 'unknownCounters: reject')
+  const newer = await bed.startService('aggregator', { until: 'spawned' })
+  expect(await newer.ended()).toBe('code 1')
+  expect(await newer.logs()).toContain('windows change')
+})

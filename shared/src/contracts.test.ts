@@ -206,3 +206,16 @@ test.each([
 ])('from %j to %j needs a replay for %j', (before, after, reasons) => {
   expect(replayReasons(parseContracts(before), parseContracts(after))).toEqual(reasons)
 })
+
+test.each([
+  ['counters: {a: {windows: [5m]}}', 'unknownCounters: reject', ['a: windows change']],
+  ['counters: {b: {windows: [5m]}}', 'unknownCounters: reject', []],
+  ['defaults: {windows: [5m]}', 'unknownCounters: reject', ['a: windows change']],
+  ['counters: {a: {lateness: 9d}}', 'unknownCounters: reject', []],
+  ['unknownCounters: reject', 'counters: {a: {lateness: 9d}}', ['a: lateness grows']],
+  ['unknownCounters: reject', 'counters: {a: {windows: [5m]}}', ['a: windows change']],
+  ['unknownCounters: reject', '{unknownCounters: reject, counters: {b: {lateness: 9d}}}', []],
+  ['unknownCounters: reject', '', []],
+])('what was counted of a stays right from %j to %j: %j', (before, after, reasons) => {
+  expect(replayReasons(parseContracts(before), parseContracts(after), ['a'])).toEqual(reasons)
+})

@@ -231,12 +231,24 @@ export function contractsFromJson(text: string): Contracts {
 /**
  * What keeps `next` from following `previous` without a replay, in words; empty when nothing does.
  * A longer lateness would need ids that are forgotten already, other finest windows sums never kept.
+ * `counted` are counters that have something: while they are not counted any more, that is kept as
+ * the default contract says.
  */
-export function replayReasons(previous: Contracts, next: Contracts): string[] {
-  const names = new Set([...previous.counters.keys(), ...next.counters.keys()])
-  const pairs = [...names].map(
-    (name) => [name, contractOf(previous, name), contractOf(next, name)] as const,
+export function replayReasons(
+  previous: Contracts,
+  next: Contracts,
+  counted: readonly string[] = [],
+): string[] {
+  const kept = new Set(
+    counted.filter((name) => [previous, next].some((one) => contractOf(one, name) === undefined)),
   )
+  const names = new Set([...previous.counters.keys(), ...next.counters.keys(), ...kept])
+  const pairs = [...names].map((name) => {
+    const otherwise = kept.has(name) ? DEFAULT_CONTRACT : undefined
+    const before = contractOf(previous, name) ?? otherwise
+    const after = contractOf(next, name) ?? otherwise
+    return [name, before, after] as const
+  })
   const reasons: string[] = []
   for (const [name, before, after] of [
     ...pairs,

@@ -113,9 +113,15 @@ async function recordContracts(
      ) latest join countersink.contract_versions v using (version)`,
     [claimed.map(({ partition }) => partition)],
   )
+  const counters = await client.query<{ name: string }>(
+    `select distinct c.name from ${schema}.partition_counters p
+     join ${schema}.counters c using (counter) where p.partition = any($1)`,
+    [claimed.map(({ partition }) => partition)],
+  )
+  const counted = counters.rows.map(({ name }) => name)
   for (const previous of inForce.rows) {
     if (previous.body === body) continue
-    const reasons = replayReasons(contractsFromJson(previous.body), contracts)
+    const reasons = replayReasons(contractsFromJson(previous.body), contracts, counted)
     if (reasons.length === 0) continue
     throw new CountersinkError(
       'CONTRACT_CHANGE_NEEDS_REPLAY',
