@@ -215,8 +215,10 @@ test.each([
   const copy = await patchAggregator([...BEHIND, ...patches])
   try {
     const { actual, expected } = await GUARANTEES[PAGES](copy.root)
-    if (holds) expect(actual).toEqual(expected)
-    else expect(actual).not.toEqual(expected)
+    // Hardly a page waits for long, so how many kills left some behind is not the same each time.
+    const sums = (one: unknown): unknown => Object.assign({}, one, { killsWithDirt: 0 })
+    if (holds) expect(sums(actual)).toEqual(sums(expected))
+    else expect(sums(actual)).not.toEqual(sums(expected))
   } finally {
     await copy.remove()
   }
