@@ -167,11 +167,12 @@ export class BatchFold {
 
   /**
    * Reads the open record once before it is folded where some of its ids may be in cold buckets:
-   * it is folded whole or not at all.
+   * it is folded whole or not at all. Behind rows that are not folded every record is read, since
+   * new series are dealt their slots in the order of the log.
    */
   #canFoldPacked(state: PartitionState): boolean {
     const { record } = this.#packed
-    if (!this.#isTracked || !record.ids.hasRaw) return !this.lacks
+    if (!this.#isTracked || (!record.ids.hasRaw && !this.lacks)) return true
     const columns = this.#columns
     for (let more = true; more;) {
       columns.packed = record
