@@ -39,7 +39,7 @@ export type CommitterOptions = {
   /** Its compare-and-set failed: somebody else moved it, or the database is not the one it was. */
   onFenced(owned: OwnedPartition): void
   onRetried(reason: string): void
-  /** A partition was sealed: nothing of its state is in no commit. */
+  /** Partitions were sealed: until the next turn nothing of their states is in no commit. */
   onSealed(): void
 }
 
@@ -122,6 +122,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     pages.begin()
     const owned = ownership.loaded().filter(({ state }) => pace.takesPart(state!))
     const work = owned.map((one) => ({ owned: one, part: sealOne(one) }))
+    if (work.length > 0) options.onSealed()
     for (const { part } of work) await addPages(part, mode)
     return work.filter(({ owned: { dropped } }) => !dropped)
   }
@@ -131,7 +132,6 @@ export function createCommitter(options: CommitterOptions): Committer {
     if (owned.lastRecord !== undefined) owned.record = markOf(owned.lastRecord)
     owned.lastRecord = undefined
     const sealed = sealPartition(state, counterIds, log)
-    options.onSealed()
     const { token, revision, record } = owned
     return { sealed, token, revision, record, floor: sealed.next }
   }

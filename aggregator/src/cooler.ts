@@ -50,6 +50,8 @@ export function createCooler(options: CoolerOptions): Cooler {
   const budget = new IdBudget(options.idsBytesMax)
   const abort = new AbortController()
   let running: Promise<void> | undefined
+  /** Buckets that are leaving the memory, through connections of loads too. */
+  let leaving = 0
 
   /** Of all partitions, those that are being loaded too. */
   function states(): PartitionState[] {
@@ -60,14 +62,11 @@ export function createCooler(options: CoolerOptions): Cooler {
   function sealed(): void {
     if (running !== undefined || abort.signal.aborted || !budget.isPressed(states())) return
     const loaded = ownership.loaded()
-    const oldest = budget.candidate(
-      loaded.map(({ state }) => state!),
-      true,
-    )
+    const next = nextToLeave(loaded.map(({ state }) => state!))
     // Without a number of its counter, as after a restore, the next commit gets one first.
-    if (oldest === undefined || !isNumbered(oldest)) return
-    const owned = loaded.find(({ state }) => state === oldest.state)!
-    const write = begin(owned, oldest.state, oldest.bucket, oldest.state.first)
+    if (next === undefined || !isNumbered(next)) return
+    const owned = loaded.find(({ state }) => state === next.state)!
+    const write = begin(owned, next.state, next.bucket, next.state.first)
     running = cool(owned, write).then(
       () => ended(),
       (error: unknown) => {
@@ -75,6 +74,23 @@ export function createCooler(options: CoolerOptions): Cooler {
         ended()
       },
     )
+  }
+
+  /** Of some states, one that may leave at once; a small one when that is all that there is. */
+  function nextToLeave(some: readonly PartitionState[]): Candidate | undefined {
+    const oldest = budget.candidate(some, true)
+    if (oldest !== undefined || isLeaving() || !budget.isFull(states())) return oldest
+    return budget.lastResort(some, true)
+  }
+
+  /** Something leaves the memory, or something large will after the next commit. */
+  function isLeaving(): boolean {
+    return leaving > 0 || budget.candidate(states(), false) !== undefined
+  }
+
+  /** Nothing leaves the memory, and nothing may. */
+  function isStuck(): boolean {
+    return !isLeaving() && budget.lastResort(states(), false) === undefined
   }
 
   function isNumbered({ state, bucket }: Candidate): boolean {
@@ -108,9 +124,22 @@ export function createCooler(options: CoolerOptions): Cooler {
    * more, or the partition is not ours.
    */
   async function cool(owned: OwnedPartition, write: ColdWrite, own?: pg.ClientBase) {
+    leaving++
+    try {
+      return await untilCooled(owned, write, own)
+    } finally {
+      leaving--
+    }
+  }
+
+  async function untilCooled(owned: OwnedPartition, write: ColdWrite, own?: pg.ClientBase) {
     const begun = performance.now()
     for (let delayMs: number = LIMITS.retryDelayMsMin; !write.isLost();) {
-      if (write.cooling.isDead) return true
+      if (write.cooling.isDead) {
+        // A try whose answer was lost may have written them.
+        write.ids.cold.noteExpired(write.cooling)
+        return true
+      }
       try {
         const reached = await isReached(own ?? pool, write)
         if (reached === undefined) return false
@@ -167,21 +196,20 @@ export function createCooler(options: CoolerOptions): Cooler {
   async function room(owned: OwnedPartition): Promise<void> {
     while (!owned.dropped && owned.state !== undefined && budget.isFull(states())) {
       sealed()
-      if (isStuck()) await haltLargest()
+      if (isStuck() && !isLoading()) await haltLargest()
       else await pause(LIMITS.coolingCheckMs)
     }
   }
 
-  /** Nothing leaves the memory, and nothing may. */
-  function isStuck(): boolean {
-    return running === undefined && budget.candidate(states(), false) === undefined
+  /** Those that are being loaded move ids out themselves, and find out themselves when they cannot. */
+  function isLoading(): boolean {
+    return ownership.all().some(({ building }) => building !== undefined)
   }
 
   /** Its state goes: what it had folded and not committed is folded again when it goes on. */
   async function haltLargest(): Promise<void> {
     const bytes = ({ state }: OwnedPartition): number => idBytes(state!.ids.hashed)
     const [largest] = ownership.loaded().toSorted((a, b) => bytes(b) - bytes(a))
-    // A partition that is being loaded may have most: it finds out by itself.
     if (largest === undefined) return
     const { size, cold } = largest.state!.ids.hashed
     largest.state = undefined
@@ -226,9 +254,9 @@ export function createCooler(options: CoolerOptions): Cooler {
       async settle(client, state, through) {
         owned.building = state
         while (!owned.dropped && budget.isFull(states())) {
-          const oldest = budget.candidate([state], true)
-          if (oldest !== undefined) {
-            const write = begin(owned, state, oldest.bucket, through)
+          const next = nextToLeave([state])
+          if (next !== undefined) {
+            const write = begin(owned, state, next.bucket, through)
             if (!(await cool(owned, write, client))) throw new Error('the partition is not ours')
           } else if (isStuck()) {
             const { size, cold } = state.ids.hashed

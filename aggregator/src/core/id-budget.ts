@@ -43,9 +43,17 @@ export class IdBudget {
     return this.usedBytes(states) > this.bytesMax
   }
 
-  /** So many ids would be too many even with all of them in Postgres. */
+  /** So many more would be too many even with all ids in Postgres that may ever go there. */
   cannotHold(count: number, states: readonly PartitionState[]): boolean {
-    return this.usedBytes(states) + count * COLD_ID_BYTES > this.bytesMax
+    let leaving = 0
+    for (const state of states) {
+      for (const bucket of state.ids.hashed.buckets()) {
+        if (isOld(state, bucket)) leaving += bucket.count
+        leaving += bucket.cooling?.count ?? 0
+      }
+    }
+    const least = this.usedBytes(states) - leaving * (HOT_ID_BYTES - COLD_ID_BYTES)
+    return least + count * COLD_ID_BYTES > this.bytesMax
   }
 
   /** How many ids can be in memory at all. */
@@ -54,28 +62,30 @@ export class IdBudget {
   }
 
   /**
-   * The oldest bucket that may leave. With `sealed`, only of those that have nothing that no commit
-   * has. The newest bucket of a counter stays, and what may have ids of SDKs among the hashed ones,
-   * which are asked for where nobody can wait.
+   * The oldest bucket that may leave and is worth it. With `sealed`, only of those that have nothing
+   * that no commit has. The newest bucket of a counter stays, and what may have ids of SDKs among the
+   * hashed ones, which are asked for where nobody can wait.
    */
   candidate(states: readonly PartitionState[], sealed: boolean): Candidate | undefined {
     let oldest: Candidate | undefined
-    for (const state of states) {
-      for (const bucket of state.ids.hashed.buckets()) {
-        if (!this.#mayLeave(state, bucket) || (sealed && bucket.freshCount > 0)) continue
-        const { clock, bucketMs } = state.counters.list[bucket.counter]!
-        const age = (clock - bucket.end) / bucketMs
-        if (oldest === undefined || age > oldest.age) oldest = { state, bucket, age }
-      }
+    for (const one of candidates(states, sealed)) {
+      const isWorthIt = one.bucket.count >= this.#worthwhile(one)
+      if (isWorthIt && (oldest === undefined || one.age > oldest.age)) oldest = one
     }
     return oldest
   }
 
-  #mayLeave(state: PartitionState, bucket: IdBucket): boolean {
-    const { counter, end, count, cooling } = bucket
-    if (cooling !== undefined || end > state.counters.list[counter]!.clock) return false
-    if (count < this.#runIdsMin || state.ids.mayBeHashed(counter)) return false
-    return count >= RUN_SHARE_MIN * state.ids.hashed.cold.countOf(counter, end)
+  /** The largest bucket that may leave, however few its ids are: when the alternative is a halt. */
+  lastResort(states: readonly PartitionState[], sealed: boolean): Candidate | undefined {
+    let largest: Candidate | undefined
+    for (const one of candidates(states, sealed)) {
+      if (largest === undefined || one.bucket.count > largest.bucket.count) largest = one
+    }
+    return largest
+  }
+
+  #worthwhile({ state, bucket: { counter, end } }: Candidate): number {
+    return Math.max(this.#runIdsMin, RUN_SHARE_MIN * state.ids.hashed.cold.countOf(counter, end))
   }
 
   /** What a person is told when the ids cannot fit. */
@@ -86,4 +96,19 @@ export class IdBudget {
       `and forgetting one early could count it twice: set a shorter lateness, run more aggregators, or allow more memory`
     )
   }
+}
+
+function* candidates(states: readonly PartitionState[], sealed: boolean): Generator<Candidate> {
+  for (const state of states) {
+    for (const bucket of state.ids.hashed.buckets()) {
+      if (bucket.count === 0 || bucket.cooling !== undefined || !isOld(state, bucket)) continue
+      if (sealed && bucket.freshCount > 0) continue
+      const { clock, bucketMs } = state.counters.list[bucket.counter]!
+      yield { state, bucket, age: (clock - bucket.end) / bucketMs }
+    }
+  }
+}
+
+function isOld(state: PartitionState, { counter, end }: IdBucket): boolean {
+  return end <= state.counters.list[counter]!.clock && !state.ids.mayBeHashed(counter)
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { ColdRunBuilder } from './cold-run.ts'
 import { type IdBucket, IdMemory } from './id-memory.ts'
 import { ID_WORDS } from './id-shape.ts'
 import { NEW, OTHER_PAYLOAD, SAME } from './id-table.ts'
@@ -192,4 +193,16 @@ test('a bucket keeps the least of the offsets it was asked for with', () => {
   expect(memory.bucket(0, 8, 700)).toBe(bucket)
   expect(bucket.firstOffset).toBe(20)
   expect(memory.bucket(1, 8, 30)).not.toBe(bucket)
+})
+
+test('a bucket that was forgotten while its ids left has a run that must be deleted', () => {
+  const memory = new IdMemory()
+  const bucket = memory.bucket(0, 1000, 0)
+  memory.insert(bucket, hashed(1), 0)
+  takeAll(memory)
+  const cooling = memory.beginCooling(bucket, 5)
+  memory.expire(0, 1000)
+  memory.endCooling(cooling, new ColdRunBuilder(cooling, 1).end())
+  expect([...memory.cold.expired]).toEqual([cooling])
+  expect([memory.size, memory.cold.count]).toEqual([0, 0])
 })

@@ -125,9 +125,15 @@ export class IdMemory {
     return this.#table.bucketReader(number)
   }
 
-  /** The run is in Postgres: from here on its ids are looked for there. */
+  /**
+   * The run is in Postgres: from here on its ids are looked for there. When its bucket was forgotten
+   * meanwhile, it has to be deleted.
+   */
   endCooling(cooling: CoolingIds, run: ColdRun): void {
-    if (cooling.isDead) return
+    if (cooling.isDead) {
+      this.cold.noteExpired(cooling)
+      return
+    }
     const bucket = this.#buckets.find(cooling.counter, cooling.end, Infinity)
     assert(bucket?.cooling === cooling && run.count === cooling.count)
     this.cold.add(run)
