@@ -72,16 +72,20 @@ test('I1, I5: with all old ids in Postgres, and crashes at any moment, every out
 
 test('I5, I9: a log made again finds ids that were in Postgres before', async () => {
   const base = fc.integer({ min: 0, max: 5 })
+  const late: boolean[] = []
   await fc.assert(
     fc.asyncProperty(cases, cases, base, async (first, second, wanted) => {
       const log = narrowed(first.log)
       const one = await play(client, { ...first, log, changing: false, cold: true })
       const to = Math.min(wanted, one.driver.state.next - 1)
       expect(await one.driver.move(to)).toBe(true)
+      late.push(...(await one.driver.writeLate(to)))
       await one.begin(narrowed(second.log), to)
       for (const step of second.steps) await one.take(step, false)
       await one.finish()
     }),
     { numRuns: 25 },
   )
+  expect(late.length).toBeGreaterThan(5)
+  expect(late).not.toContain(true)
 })

@@ -186,6 +186,25 @@ export class PartitionDriver {
     return await moveLog(client, { schema, partition, token, revision, from, to, reason: 'test' })
   }
 
+  /**
+   * Writes runs as one that began before the log was moved does, of ids that are in commits before
+   * `through`. Gives of each bucket whether it was written.
+   */
+  async writeLate(through: number): Promise<boolean[]> {
+    const { client, schema, partition } = this.#options
+    const { state } = this
+    const ids = state.ids.hashed
+    const written: boolean[] = []
+    for (const { counter: ordinal, cooling } of ids.buckets()) {
+      if (cooling === undefined) continue
+      const counter = this.#counterIds.of(state.counters.list[ordinal]!.name)
+      const late = { schema, partition, token: this.#token, counter, ids, isLost: () => false }
+      const run = await writeColdRun(client, { ...late, cooling: { ...cooling, through } })
+      written.push(run !== undefined)
+    }
+    return written
+  }
+
   async #addPages(state: PartitionState, next: number, { picks }: CommitPlan): Promise<void> {
     const { client, schema } = this.#options
     const dirty = state.dirt.oldest(Infinity)

@@ -3,13 +3,14 @@ import { createPool } from '@countersink/shared/postgres/pool'
 import { afterAll, expect, inject, test } from 'vitest'
 import { waitFor } from './stack.ts'
 
-const pool = createPool({
+const options = {
   databaseUrl: inject('servers').adminUrl,
   applicationName: 'pool-test',
   connectionsMax: 2,
   statementTimeoutMs: 5000,
   logger: createLogger('test', 'silent'),
-})
+}
+const pool = createPool(options)
 afterAll(() => pool.end())
 
 test('F7: a connection that the server ends between two queries of its user ends nothing else', async () => {
@@ -28,4 +29,21 @@ test('F7: a connection that the server ends between two queries of its user ends
   expect(failed).toBeInstanceOf(Error)
   client.release(true)
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
+test('a transaction in which nothing happens is ended after its bound', async () => {
+  const impatient = createPool({ ...options, idleInTransactionTimeoutMs: 50 })
+  const client = await impatient.connect()
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  await client.query('begin')
+  await waitFor(
+    async () => {
+      const alive = await pool.query('select from pg_stat_activity where pid = $1', [rows[0]?.pid])
+      return alive.rowCount === 0
+    },
+    { what: 'the connection to be gone', timeoutMs: 5000 },
+  )
+  await expect(client.query('commit')).rejects.toThrow()
+  client.release(true)
+  await impatient.end()
 })

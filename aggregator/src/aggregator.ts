@@ -64,6 +64,7 @@ export async function createAggregator(
     applicationName: 'countersink-aggregator',
     connectionsMax: POOL_CONNECTIONS_MAX,
     statementTimeoutMs: LIMITS.statementMsMax,
+    idleInTransactionTimeoutMs: LIMITS.idleInTransactionMsMax,
     logger,
   })
   const { generation, secret } = await readGeneration(pool, topic)
@@ -92,6 +93,7 @@ export async function createAggregator(
     applicationName: 'countersink-aggregator-ids',
     connectionsMax: COLD_CONNECTIONS_MAX,
     statementTimeoutMs: LIMITS.statementMsMax,
+    idleInTransactionTimeoutMs: LIMITS.idleInTransactionMsMax,
     logger,
   })
   const cooler = createCooler({

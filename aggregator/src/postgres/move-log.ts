@@ -14,6 +14,8 @@ export type LogMove = {
  * Moves a partition whose pages are all written to another offset, in one transaction. Forwards the
  * log has a hole, which readers notice. Backwards (a topic made again) offsets are used a second
  * time: the old commits go, their ids are carried over, and the pages count as folded to `to`.
+ * The token goes with it, so that whatever the owner still writes of the log before is refused: who
+ * moves has to claim again.
  * Gives false, and changes nothing, when the compare-and-set fails.
  */
 export async function moveLog(client: pg.ClientBase, move: LogMove): Promise<boolean> {
@@ -23,7 +25,7 @@ export async function moveLog(client: pg.ClientBase, move: LogMove): Promise<boo
     const { rowCount } = await client.query(
       `update ${schema}.partitions set next = $5, floor = $5,
          ids_floor = case when $5::bigint < $4::bigint then $5 else least(ids_floor, $5) end,
-         revision = revision + 1, halted = null, halted_at = null,
+         token = gen_random_uuid(), revision = revision + 1, halted = null, halted_at = null,
          record_offset = null, record_hash = null
        where partition = $1 and token = $2 and revision = $3 and next = $4 and floor = next`,
       [partition, token, revision, from, to],

@@ -7,6 +7,8 @@ export type PoolOptions = {
   connectionsMax: number
   /** A statement that takes longer is cancelled by the server. */
   statementTimeoutMs: number
+  /** A transaction in which nothing happens for so long is ended by the server, its connection too. */
+  idleInTransactionTimeoutMs?: number
   logger: Logger
 }
 
@@ -20,6 +22,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     application_name: options.applicationName,
     max: options.connectionsMax,
     statement_timeout: options.statementTimeoutMs,
+    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
     connectionTimeoutMillis: 5000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
