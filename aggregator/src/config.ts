@@ -11,7 +11,12 @@ const schema = z.object({
   COUNTERSINK_REBALANCE_TIMEOUT_MS: integer(1000, 300_000, 10_000),
   COUNTERSINK_COMMIT_INTERVAL_MS: integer(1, 10_000, 10),
   COUNTERSINK_FETCH_BYTES_PER_PARTITION: integer(64 * 1024, 16 * 1024 * 1024, 512 * 1024),
-  COUNTERSINK_IDS_BYTES_MAX: integer(1024, 2 ** 40, 2 ** 30),
+  COUNTERSINK_IDS_BYTES_MAX: z.coerce
+    .number()
+    .int()
+    .min(1024)
+    .max(2 ** 40)
+    .optional(),
   COUNTERSINK_HOT_KEY_SHARE: z.coerce.number().min(0).max(1).default(0.25),
   COUNTERSINK_HOT_KEY_RATE: integer(0, 1_000_000_000, 5000),
   COUNTERSINK_HOT_KEY_WINDOW_MS: integer(100, 3_600_000, 5000),
@@ -32,6 +37,7 @@ export type Config = {
   rebalanceTimeoutMs: number
   commitIntervalMs: number
   fetchBytesPerPartition: number
+  /** Infinity when nothing is set: then hashed ids stay in memory. */
   idsBytesMax: number
   hotKeys: HotKeyOptions & { windowMs: number }
   routingTimes: RoutingTimes
@@ -53,7 +59,7 @@ export function readConfig(environment: Environment = process.env): Config {
     rebalanceTimeoutMs: raw.COUNTERSINK_REBALANCE_TIMEOUT_MS,
     commitIntervalMs: raw.COUNTERSINK_COMMIT_INTERVAL_MS,
     fetchBytesPerPartition: raw.COUNTERSINK_FETCH_BYTES_PER_PARTITION,
-    idsBytesMax: raw.COUNTERSINK_IDS_BYTES_MAX,
+    idsBytesMax: raw.COUNTERSINK_IDS_BYTES_MAX ?? Infinity,
     hotKeys: {
       shareMin: raw.COUNTERSINK_HOT_KEY_SHARE,
       perSecondMin: raw.COUNTERSINK_HOT_KEY_RATE,
