@@ -187,7 +187,7 @@ export class PartitionDriver {
   }
 
   /**
-   * Writes runs as one that began before the log was moved does, of ids that are in commits before
+   * Writes runs as an owner does that does not know yet that the log was moved, of ids that are in commits before
    * `through`. Gives of each bucket whether it was written.
    */
   async writeLate(through: number): Promise<boolean[]> {
@@ -195,11 +195,12 @@ export class PartitionDriver {
     const { state } = this
     const ids = state.ids.hashed
     const written: boolean[] = []
-    for (const { counter: ordinal, cooling } of ids.buckets()) {
-      if (cooling === undefined) continue
-      const counter = this.#counterIds.of(state.counters.list[ordinal]!.name)
-      const late = { schema, partition, token: this.#token, counter, ids, isLost: () => false }
-      const run = await writeColdRun(client, { ...late, cooling: { ...cooling, through } })
+    for (const bucket of ids.buckets()) {
+      if (bucket.cooling !== undefined || bucket.count === 0) continue
+      const cooling = ids.beginCooling(bucket, through)
+      const counter = this.#counterIds.of(state.counters.list[bucket.counter]!.name)
+      const late = { schema, partition, token: this.#token, counter, ids, cooling }
+      const run = await writeColdRun(client, { ...late, isLost: () => false })
       written.push(run !== undefined)
     }
     return written
