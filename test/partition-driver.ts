@@ -187,8 +187,8 @@ export class PartitionDriver {
   }
 
   /**
-   * Writes runs as an owner does that does not know yet that the log was moved, of ids that are in commits before
-   * `through`. Gives of each bucket whether it was written.
+   * Writes runs as an owner does that does not know yet that the log was moved, of ids that are in
+   * commits before `through`. Gives of each bucket whether it was written.
    */
   async writeLate(through: number): Promise<boolean[]> {
     const { client, schema, partition } = this.#options
