@@ -1,25 +1,14 @@
 import fc from 'fast-check'
-import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type ClientBed, createClientBed } from './client-bed.ts'
 import { cases, type LogItem, type LogPlan, type Step, VERSIONS } from './log-cases.ts'
 import { neverCrashed, play } from './partition-play.ts'
-import { createTestBed, type TestBed } from './stack.ts'
 import { snapshotOf } from './state-snapshot.ts'
 
-let bed: TestBed
-let client: pg.Client
+let bed: ClientBed
 
-beforeAll(async () => {
-  bed = await createTestBed({ partitions: 1 })
-  client = new pg.Client({ connectionString: bed.databaseUrl })
-  await client.connect()
-  await client.query('set synchronous_commit = off')
-})
-
-afterAll(async () => {
-  await client.end()
-  await bed.stop()
-})
+beforeAll(async () => (bed = await createClientBed()))
+afterAll(async () => await bed.stop())
 
 /** More copies, fewer of them late, and ids that are hashed. */
 function narrowed(log: LogPlan): LogPlan {
@@ -55,7 +44,7 @@ test('I1, I5: with all old ids in Postgres, and crashes at any moment, every out
   await fc.assert(
     fc.asyncProperty(cases, fc.boolean(), async (one, changing) => {
       const log = narrowed(one.log)
-      const { driver, stored, partition } = await play(client, {
+      const { driver, stored, partition } = await play(bed.client, {
         ...{ log, steps: committed(one.steps), changing, cold: true },
       })
       found += driver.coldFound
@@ -76,7 +65,7 @@ test('I5, I9: a log made again finds ids that were in Postgres before', async ()
   await fc.assert(
     fc.asyncProperty(cases, cases, base, async (first, second, wanted) => {
       const log = narrowed(first.log)
-      const one = await play(client, { ...first, log, changing: false, cold: true })
+      const one = await play(bed.client, { ...first, log, changing: false, cold: true })
       const to = Math.min(wanted, one.driver.state.next - 1)
       expect(await one.driver.move(to)).toBe(true)
       late.push(...(await one.driver.writeLate(to)))

@@ -1,23 +1,13 @@
-import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type ClientBed, createClientBed } from './client-bed.ts'
 import type { LogBatch, Step } from './log-cases.ts'
 import { Play } from './partition-play.ts'
 import { snapshotOf } from './state-snapshot.ts'
-import { createTestBed, type TestBed } from './stack.ts'
 
-let bed: TestBed
-let client: pg.Client
+let bed: ClientBed
 
-beforeAll(async () => {
-  bed = await createTestBed({ partitions: 1 })
-  client = new pg.Client({ connectionString: bed.databaseUrl })
-  await client.connect()
-})
-
-afterAll(async () => {
-  await client.end()
-  await bed.stop()
-})
+beforeAll(async () => (bed = await createClientBed()))
+afterAll(async () => await bed.stop())
 
 const MADE = '0mchx2z1aAZaz09_-AZaz09_-.65536.7'
 /** What a commit's ids begin with since SDK-made ones are not hashed. */
@@ -31,11 +21,11 @@ test('I5: commits of before there were intervals are loaded, their ids are known
   const commit: Step = { kind: 'commit', plan: { picks: [], cachedMax: 10, fails: false } }
   const fold: Step = { kind: 'fold', batches: 1, again: 0 }
   const crash: Step = { kind: 'crash', version: 0 }
-  const one = new Play(client)
+  const one = new Play(bed.client)
   await one.begin([batch('a', 'b', 'c'), batch('a', MADE, 'd'), batch(MADE, 'a', 'd')], 0)
   for (const step of [fold, commit]) await one.take(step, false)
   const before = snapshotOf(one.driver.state)
-  const { rowCount } = await client.query(
+  const { rowCount } = await bed.client.query(
     `update countersink_1.commits set ids = substring(ids from $2 + 1)
      where partition = $1 and ids <> ''`,
     [one.partition, MARK_BYTES],

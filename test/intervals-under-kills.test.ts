@@ -1,16 +1,15 @@
 import { createProducer, type Producer } from '@countersink/producer'
-import type { EventInput } from '@countersink/shared/event'
 import { createLogger } from '@countersink/shared/log'
 import { parseSdkId } from '@countersink/shared/sdk-id'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { metricOf } from './aggregator-metrics.ts'
 import { type CountedBed, createCountedBed } from './counted-bed.ts'
+import { COUNTERS, eventsWithoutIds, type Sent } from './sdk-rounds.ts'
 import { type ServiceHandle, waitFor } from './stack.ts'
 import { readTopic } from './topic-events.ts'
 
 const PARTITIONS = 3
 const PRODUCERS = 4
-const COUNTERS = ['views', 'likes']
 const KILLS = 5
 const EVENTS_PER_ROUND = 500
 /** In the hour that the rounds take place in, and the one after: never more buckets than two. */
@@ -37,16 +36,10 @@ afterAll(async () => {
   await bed.stop()
 })
 
-type Sent = EventInput & { id: string; at: number; delta: number }
-
 /** Events without ids from all producers at once; as they are known by then. */
 async function addRound(round: number): Promise<Sent[]> {
   const sends = producers.map(async (producer, p) => {
-    const events = Array.from({ length: EVENTS_PER_ROUND }, (_, i) => ({
-      counter: COUNTERS[i % 2]!,
-      key: `k${(i * 7 + round) % 50}`,
-      delta: 1 + ((i + p) % 5),
-    }))
+    const events = eventsWithoutIds(EVENTS_PER_ROUND, round, p)
     const receipts = await Promise.all(events.map((event) => producer.add(event)))
     return events.map((event, i) => ({ ...event, id: receipts[i]!.id, at: receipts[i]!.at }))
   })

@@ -1,9 +1,9 @@
 import { createProducer, type Producer } from '@countersink/producer'
-import type { EventInput } from '@countersink/shared/event'
 import { createLogger } from '@countersink/shared/log'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { metricOf } from './aggregator-metrics.ts'
 import { type CountedBed, createCountedBed } from './counted-bed.ts'
+import { eventsWithoutIds, type Sent } from './sdk-rounds.ts'
 import { waitFor } from './stack.ts'
 import { readTopic } from './topic-events.ts'
 
@@ -12,7 +12,6 @@ const SESSIONS = 36
 const ENDING_PER_ROUND = 6
 const KILLS = 3
 const EVENTS_PER_ROUND = 40
-const COUNTERS = ['views', 'likes']
 
 let bed: CountedBed
 let producers: Producer[] = []
@@ -42,16 +41,10 @@ function startProducers(count: number): Promise<Producer[]> {
   return Promise.all(started)
 }
 
-type Sent = EventInput & { id: string; at: number; delta: number }
-
 /** Events without ids from all sessions at once; as they are known by then. */
 async function addRound(round: number): Promise<Sent[]> {
   const sends = producers.map(async (producer, p) => {
-    const events = Array.from({ length: EVENTS_PER_ROUND }, (_, i) => ({
-      counter: COUNTERS[i % 2]!,
-      key: `k${(i * 7 + round) % 50}`,
-      delta: 1 + ((i + p) % 5),
-    }))
+    const events = eventsWithoutIds(EVENTS_PER_ROUND, round, p)
     const half = EVENTS_PER_ROUND / 2
     const many = producer.addMany(events.slice(0, half))
     const singles = await Promise.all(events.slice(half).map((event) => producer.add(event)))
