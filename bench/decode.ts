@@ -7,13 +7,13 @@
  *     node bench/decode.ts
  */
 import { Columns, COLUMNS_CAPACITY } from '@countersink/aggregator/core/columns'
-import { createFields } from '@countersink/aggregator/core/fields'
+import { createFields } from '@countersink/aggregator/core/decode/fields'
 import { hashKeyOf } from '@countersink/aggregator/core/keyed-hash'
-import { PackedDecoder } from '@countersink/aggregator/core/packed-decoder'
-import { PackedRecord } from '@countersink/aggregator/core/packed-record'
+import { PackedDecoder } from '@countersink/aggregator/core/packed/packed-decoder'
+import { PackedRecord } from '@countersink/aggregator/core/packed/packed-record'
 import { PartitionState } from '@countersink/aggregator/core/partition-state'
-import { RoutingVersions } from '@countersink/aggregator/core/placement'
-import { RecordDecoder } from '@countersink/aggregator/core/record-decoder'
+import { RoutingVersions } from '@countersink/aggregator/core/routing/placement'
+import { RecordDecoder } from '@countersink/aggregator/core/decode/record-decoder'
 import { parseContracts } from '@countersink/shared/contracts'
 import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
 import { RecordCursor } from '@countersink/shared/kafka/record-batch'

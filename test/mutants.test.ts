@@ -21,7 +21,7 @@ const MUTANTS: Mutant[] = [
     caughtBy: COLD_COPIES,
     patches: [
       {
-        file: 'core/id-memory.ts',
+        file: 'core/ids/id-memory.ts',
         from: 'if (this.cold.isEmpty) return false',
         to: 'if (this.cold.isEmpty || columns.count > 0) return false',
       },
@@ -32,7 +32,7 @@ const MUTANTS: Mutant[] = [
     caughtBy: COLD_COPIES,
     patches: [
       {
-        file: 'core/fuse-filter.ts',
+        file: 'core/ids/fuse-filter.ts',
         from: 'return (found & this.#mask) === (fingerprint(a, b) & this.#mask)',
         to: 'return h1 % 3 !== 0 && (found & this.#mask) === (fingerprint(a, b) & this.#mask)',
       },
@@ -186,7 +186,7 @@ const MUTANTS: Mutant[] = [
     name: 'pages written since the load taken for new ones',
     caughtBy: PAGES,
     patches: [
-      { file: 'core/dirt.ts', from: 'this.stored.add(key)', to: '' },
+      { file: 'core/sums/dirt.ts', from: 'this.stored.add(key)', to: '' },
       { file: 'limits.ts', from: 'pagesCachedMin: 256', to: 'pagesCachedMin: 1' },
     ],
   },

@@ -1,7 +1,7 @@
 import { type Environment, integer, parseConfig, sharedSettings } from '@countersink/shared/config'
 import { ROUTING_TIMES, type RoutingTimes } from '@countersink/shared/routing-table'
 import { z } from 'zod'
-import type { HotKeyOptions } from './core/hot-keys.ts'
+import type { HotKeyOptions } from './core/routing/hot-keys.ts'
 
 const schema = z.object({
   ...sharedSettings,

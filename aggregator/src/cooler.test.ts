@@ -2,7 +2,7 @@ import { createLogger } from '@countersink/shared/log'
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import { createCooler } from './cooler.ts'
-import { addHashed, hashedState } from './core/id-samples.ts'
+import { addHashed, hashedState } from './core/ids/id-samples.ts'
 import { createOwnedPartition, type OwnedPartition } from './owned-partition.ts'
 import { CounterIds } from './postgres/counter-ids.ts'
 

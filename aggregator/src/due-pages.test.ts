@@ -1,10 +1,10 @@
 import { parseContracts } from '@countersink/shared/contracts'
 import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
 import { expect, test } from 'vitest'
-import { CounterStates } from './core/counter-states.ts'
-import { Dirt } from './core/dirt.ts'
+import { CounterStates } from './core/series/counter-states.ts'
+import { Dirt } from './core/sums/dirt.ts'
 import { hashKeyOf } from './core/keyed-hash.ts'
-import { PagedSums } from './core/paged-sums.ts'
+import { PagedSums } from './core/sums/paged-sums.ts'
 import { duePages } from './due-pages.ts'
 import { LIMITS } from './limits.ts'
 

@@ -1,8 +1,8 @@
 import { type RoutingTable, waysOf } from '@countersink/shared/routing-table'
-import { type HotKeyOptions, HotKeys, waysWanted } from './core/hot-keys.ts'
+import { type HotKeyOptions, HotKeys, waysWanted } from './core/routing/hot-keys.ts'
 import type { PartitionState } from './core/partition-state.ts'
-import type { RoutingWish } from './core/routing-plan.ts'
-import { parseSeriesName } from './core/series-dictionary.ts'
+import type { RoutingWish } from './core/routing/routing-plan.ts'
+import { parseSeriesName } from './core/series/series-dictionary.ts'
 import type { Ownership } from './ownership.ts'
 
 type Watched = { keys: HotKeys; sinceMs: number; wished: RoutingWish['hot'] }

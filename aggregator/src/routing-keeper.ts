@@ -12,8 +12,8 @@ import {
 import type { Logger } from '@countersink/shared/log'
 import { Router } from '@countersink/shared/router'
 import type { RoutingTable, RoutingTimes } from '@countersink/shared/routing-table'
-import { RoutingVersions } from './core/placement.ts'
-import { planRouting, type RoutingPlan, type RoutingWish } from './core/routing-plan.ts'
+import { RoutingVersions } from './core/routing/placement.ts'
+import { planRouting, type RoutingPlan, type RoutingWish } from './core/routing/routing-plan.ts'
 import { LIMITS } from './limits.ts'
 
 export type RoutingKeeperOptions = {

@@ -1,12 +1,12 @@
 import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
 import { RecordCursor } from '@countersink/shared/kafka/record-batch'
 import { Columns, COLUMNS_CAPACITY } from './columns.ts'
-import { EventRun } from './event-run.ts'
-import { createFields } from './fields.ts'
+import { EventRun } from './decode/event-run.ts'
+import { createFields } from './decode/fields.ts'
 import { fold } from './fold.ts'
 import type { PartitionState } from './partition-state.ts'
-import { PackedDecoder } from './packed-decoder.ts'
-import { isPackedRecord, RecordDecoder } from './record-decoder.ts'
+import { PackedDecoder } from './packed/packed-decoder.ts'
+import { isPackedRecord, RecordDecoder } from './decode/record-decoder.ts'
 
 /**
  * The last moment that a Date can name. A producer may have written any 64 bits where the topic does

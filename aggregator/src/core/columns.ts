@@ -1,4 +1,4 @@
-import type { PackedRecord } from './packed-record.ts'
+import type { PackedRecord } from './packed/packed-record.ts'
 
 /** Events decoded before they are folded: the columns stay in the processor's cache. */
 export const COLUMNS_CAPACITY = 4096

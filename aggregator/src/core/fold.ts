@@ -1,13 +1,13 @@
 import { PAGE_SHIFT, PAGE_SLOTS } from '@countersink/shared/page-format'
 import { CONFLICT, DUPLICATE, INVALID, LATE } from '@countersink/shared/outcomes'
 import type { Columns } from './columns.ts'
-import type { CounterState } from './counter-states.ts'
-import { NEW, SAME } from './id-table.ts'
-import { reasonOfCode } from './interner.ts'
-import { packedEventText } from './packed-text.ts'
-import type { Family } from './paged-sums.ts'
+import type { CounterState } from './series/counter-states.ts'
+import { NEW, SAME } from './ids/id-table.ts'
+import { reasonOfCode } from './series/interner.ts'
+import { packedEventText } from './packed/packed-text.ts'
+import type { Family } from './sums/paged-sums.ts'
 import type { PartitionState } from './partition-state.ts'
-import { HERE } from './placement.ts'
+import { HERE } from './routing/placement.ts'
 
 const SLOT_MASK = PAGE_SLOTS - 1
 

@@ -1,14 +1,14 @@
 import type { Contracts } from '@countersink/shared/contracts'
-import { CounterStates } from './counter-states.ts'
-import { Dirt } from './dirt.ts'
-import { Interner } from './interner.ts'
+import { CounterStates } from './series/counter-states.ts'
+import { Dirt } from './sums/dirt.ts'
+import { Interner } from './series/interner.ts'
 import type { HashKey } from './keyed-hash.ts'
-import { KeySampler } from './key-sampler.ts'
+import { KeySampler } from './routing/key-sampler.ts'
 import { Ledger } from './ledger.ts'
-import { PagedSums } from './paged-sums.ts'
-import { Placement, type RoutingVersions } from './placement.ts'
-import { RememberedIds } from './remembered-ids.ts'
-import { UnfoldedSeries } from './unfolded-series.ts'
+import { PagedSums } from './sums/paged-sums.ts'
+import { Placement, type RoutingVersions } from './routing/placement.ts'
+import { RememberedIds } from './ids/remembered-ids.ts'
+import { UnfoldedSeries } from './series/unfolded-series.ts'
 
 /** What a partition's state needs to be made. */
 export type PartitionSettings = {

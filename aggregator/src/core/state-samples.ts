@@ -3,8 +3,8 @@ import { PAGE_SLOTS } from '@countersink/shared/page-format'
 import { seriesName } from '../../../test/oracle/oracle.ts'
 import { hashKeyOf } from './keyed-hash.ts'
 import { PartitionState } from './partition-state.ts'
-import { RoutingVersions } from './placement.ts'
-import { parseSeriesName } from './series-dictionary.ts'
+import { RoutingVersions } from './routing/placement.ts'
+import { parseSeriesName } from './series/series-dictionary.ts'
 
 /** For tests: the only partition of a topic, of which nothing was read. */
 export function emptyState(contracts: Contracts = parseContracts('')): PartitionState {

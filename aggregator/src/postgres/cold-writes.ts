@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { sqlState } from '@countersink/shared/postgres/pool'
 import type pg from 'pg'
-import { type ColdBlock, ColdBlocks } from '../core/cold-blocks.ts'
-import { type ColdRun, ColdRunBuilder } from '../core/cold-run.ts'
-import type { CoolingIds, IdMemory } from '../core/id-memory.ts'
+import { type ColdBlock, ColdBlocks } from '../core/ids/cold-blocks.ts'
+import { type ColdRun, ColdRunBuilder } from '../core/ids/cold-run.ts'
+import type { CoolingIds, IdMemory } from '../core/ids/id-memory.ts'
 import { int4s, int8s } from './binary-arrays.ts'
 
 /** Rows of one statement, and segments read in one turn. */

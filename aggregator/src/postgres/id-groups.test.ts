@@ -1,9 +1,9 @@
 import { formatSdkId } from '@countersink/shared/sdk-id'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ID_WORDS } from '../core/id-shape.ts'
+import { ID_WORDS } from '../core/ids/id-shape.ts'
 import { hashKeyOf } from '../core/keyed-hash.ts'
-import { RememberedIds } from '../core/remembered-ids.ts'
+import { RememberedIds } from '../core/ids/remembered-ids.ts'
 import { readIdGroups, takeNewIds } from './id-groups.ts'
 import { restoreIntervals } from './interval-groups.ts'
 

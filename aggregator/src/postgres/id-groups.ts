@@ -1,6 +1,6 @@
-import type { IdBucket, IdMemory } from '../core/id-memory.ts'
-import { ID_WORDS } from '../core/id-shape.ts'
-import type { RememberedIds } from '../core/remembered-ids.ts'
+import type { IdBucket, IdMemory } from '../core/ids/id-memory.ts'
+import { ID_WORDS } from '../core/ids/id-shape.ts'
+import type { RememberedIds } from '../core/ids/remembered-ids.ts'
 import { takeNewIntervals } from './interval-groups.ts'
 
 /*

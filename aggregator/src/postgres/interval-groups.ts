@@ -1,9 +1,9 @@
 import { ByteReader } from '@countersink/shared/packed/byte-reader'
 import { ByteWriter } from '@countersink/shared/packed/byte-writer'
 import { SDK_ID } from '@countersink/shared/sdk-id'
-import type { IntervalBucket, IntervalMemory } from '../core/interval-memory.ts'
-import type { LaneTable } from '../core/lane-table.ts'
-import type { RememberedIds } from '../core/remembered-ids.ts'
+import type { IntervalBucket, IntervalMemory } from '../core/intervals/interval-memory.ts'
+import type { LaneTable } from '../core/intervals/lane-table.ts'
+import type { RememberedIds } from '../core/ids/remembered-ids.ts'
 
 /*
  * The body of a group of intervals: what one commit remembers of the SDK-made ids of one counter.

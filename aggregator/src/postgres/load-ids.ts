@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type pg from 'pg'
-import { ID_WORDS } from '../core/id-shape.ts'
+import { ID_WORDS } from '../core/ids/id-shape.ts'
 import type { PartitionState } from '../core/partition-state.ts'
 import type { ClaimedPartition } from './claim.ts'
 import { loadColdRuns } from './cold-reads.ts'

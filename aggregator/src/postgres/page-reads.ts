@@ -1,6 +1,6 @@
 import { fromLimbs } from '@countersink/shared/page-format'
 import type pg from 'pg'
-import type { PageKey } from '../core/dirt.ts'
+import type { PageKey } from '../core/sums/dirt.ts'
 import type { PartitionState } from '../core/partition-state.ts'
 import { int4s, int8s } from './binary-arrays.ts'
 import type { CounterIds } from './counter-ids.ts'

@@ -1,5 +1,5 @@
 import { PAGE_SLOTS, toLimbs } from '@countersink/shared/page-format'
-import type { PagedSums } from '../core/paged-sums.ts'
+import type { PagedSums } from '../core/sums/paged-sums.ts'
 import {
   bigInt8ArrayParameter,
   int4ArrayParameter,
