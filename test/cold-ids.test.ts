@@ -44,7 +44,7 @@ test('I1, I5: with all old ids in Postgres, and crashes at any moment, every out
   await fc.assert(
     fc.asyncProperty(cases, fc.boolean(), async (one, changing) => {
       const log = narrowed(one.log)
-      const { driver, stored, partition } = await play(bed.client, {
+      const { driver, stored, partition } = await play(bed, {
         ...{ log, steps: committed(one.steps), changing, cold: true },
       })
       found += driver.coldFound
@@ -65,7 +65,7 @@ test('I5, I9: a log made again finds ids that were in Postgres before', async ()
   await fc.assert(
     fc.asyncProperty(cases, cases, base, async (first, second, wanted) => {
       const log = narrowed(first.log)
-      const one = await play(bed.client, { ...first, log, changing: false, cold: true })
+      const one = await play(bed, { ...first, log, changing: false, cold: true })
       const to = Math.min(wanted, one.driver.state.next - 1)
       expect(await one.driver.move(to)).toBe(true)
       late.push(...(await one.driver.writeLate(to)))

@@ -21,7 +21,7 @@ test('I5: commits of before there were intervals are loaded, their ids are known
   const commit: Step = { kind: 'commit', plan: { picks: [], cachedMax: 10, fails: false } }
   const fold: Step = { kind: 'fold', batches: 1, again: 0 }
   const crash: Step = { kind: 'crash', version: 0 }
-  const one = new Play(bed.client)
+  const one = new Play(bed)
   await one.begin([batch('a', 'b', 'c'), batch('a', MADE, 'd'), batch(MADE, 'a', 'd')], 0)
   for (const step of [fold, commit]) await one.take(step, false)
   const before = snapshotOf(one.driver.state)

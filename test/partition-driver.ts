@@ -19,11 +19,10 @@ import { PageWrites } from '@countersink/aggregator/postgres/page-writes'
 import { sealPartition } from '@countersink/aggregator/postgres/seal'
 import type { Contracts } from '@countersink/shared/contracts'
 import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
-import type pg from 'pg'
+import type { Clients } from './client-bed.ts'
 import { fetchedFrom } from './log-batches.ts'
 
-export type DriverOptions = {
-  client: pg.Client
+export type DriverOptions = Clients & {
   schema: string
   partition: number
   hashKey: HashKey
@@ -148,10 +147,10 @@ export class PartitionDriver {
   }
 
   async commit(plan: CommitPlan): Promise<CommitTry> {
-    const { client, schema } = this.#options
+    const { client, writer, schema } = this.#options
     const { state } = this
     const counters = new Map(state.counters.list.map(({ name, contract }) => [name, contract]))
-    await this.#counterIds.ensure(client, counters)
+    await this.#counterIds.ensure(writer, counters)
     this.#log.begin()
     this.#pages.begin()
     const sealed = sealPartition(state, this.#counterIds, this.#log)
@@ -165,7 +164,7 @@ export class PartitionDriver {
     const part = { sealed, token: this.#token, revision: this.#revision, floor, record: undefined }
     const request = { schema, parts: [part], log: this.#log, pages: this.#pages }
     if (plan.fails) await this.#failOnce(request)
-    const result = await tryCommit(client, request)
+    const result = await tryCommit(writer, request)
     if (result.kind === 'committed' && result.fenced.length === 0) this.#revision++
     state.dirt.evict(plan.cachedMax)
     // Sometimes they are written only, as by a process that dies before it uses them.
@@ -207,19 +206,19 @@ export class PartitionDriver {
   }
 
   async #addPages(state: PartitionState, next: number, { picks }: CommitPlan): Promise<void> {
-    const { client, schema } = this.#options
+    const { writer, schema } = this.#options
     const dirty = state.dirt.oldest(Infinity)
     const due = dirty.filter((_, i) => picks.length > 0 && picks[i % picks.length] === true)
     const unknown = due.filter((block) => state.dirt.isUnknown(block))
     const keys = unknown.map((block) => state.dirt.keyOf(block))
-    await readPages(client, schema, this.#counterIds, state, keys)
+    await readPages(writer, schema, this.#counterIds, state, keys)
     this.#pages.add(state, due, next, this.#counterIds)
   }
 
   /** The whole transaction, but for its end: the last statement before COMMIT is an error. */
   async #failOnce(request: Parameters<typeof tryCommit>[1]): Promise<void> {
-    const { client } = this.#options
-    const failing = new Proxy(client, {
+    const { writer } = this.#options
+    const failing = new Proxy(writer, {
       get(target, name) {
         if (name !== 'query') return Reflect.get(target, name) as unknown
         const run = target.query.bind(target)
@@ -231,6 +230,6 @@ export class PartitionDriver {
     })
     const result = await tryCommit(failing, request)
     if (result.kind !== 'rolled-back') throw new Error(`the try that had to fail: ${result.kind}`)
-    await client.query('rollback')
+    await writer.query('rollback')
   }
 }

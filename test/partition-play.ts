@@ -7,6 +7,7 @@ import type { Contract, Contracts } from '@countersink/shared/contracts'
 import type { RecordBatch } from '@countersink/shared/kafka/fetched-batch'
 import { type Outcome, readOutcomes } from '@countersink/shared/outcomes'
 import type pg from 'pg'
+import type { Clients } from './client-bed.ts'
 import { fetchedFrom, storedBatch } from './log-batches.ts'
 import {
   expanded,
@@ -151,24 +152,24 @@ export class Play {
   readonly changes: Change[] = [{ fromOffset: 0, contracts: VERSIONS[0]! }]
   told: Told = { log: [], base: 0, before: [], run: this.run }
   stored: RecordBatch[] = []
-  readonly client: pg.Client
+  readonly clients: Clients
   readonly driver: PartitionDriver
   readonly #rival: PartitionDriver
   #version = 0
 
   readonly #cold: boolean
 
-  constructor(client: pg.Client, cold = false) {
-    this.client = client
+  constructor(clients: Clients, cold = false) {
+    this.clients = clients
     this.#cold = cold
     this.driver = this.#driver()
     this.#rival = this.#driver()
   }
 
   #driver(): PartitionDriver {
-    const { client, partition } = this
+    const { clients, partition } = this
     const cold = this.#cold
-    return new PartitionDriver({ client, schema: SCHEMA, partition, hashKey: SECRET, cold })
+    return new PartitionDriver({ ...clients, schema: SCHEMA, partition, hashKey: SECRET, cold })
   }
 
   /** From now on offsets from `base` on mean this log. */
@@ -197,18 +198,18 @@ export class Play {
   async finish(): Promise<void> {
     await this.#fold(this.driver, this.stored.length, 0)
     await this.driver.commit({ picks: [], cachedMax: 1000, fails: false })
-    assert.equal(await storedNext(this.client, this.partition), this.stored.at(-1)!.nextOffset)
+    assert.equal(await storedNext(this.clients.client, this.partition), this.stored.at(-1)!.nextOffset)
     await this.check()
   }
 
   async check(): Promise<void> {
-    await expectExact(this.client, this.told, this.partition, this.changes)
+    await expectExact(this.clients.client, this.told, this.partition, this.changes)
   }
 
   async #crash(version: number): Promise<void> {
     if (version > this.#version) {
       this.#version = version
-      const fromOffset = await storedNext(this.client, this.partition)
+      const fromOffset = await storedNext(this.clients.client, this.partition)
       this.changes.push({ fromOffset, contracts: VERSIONS[version]! })
     }
     await this.driver.claim(VERSIONS[this.#version]!)
@@ -224,10 +225,10 @@ export class Play {
 
 /** Runs the steps, then folds and commits what is left; gives the partition as it is then. */
 export async function play(
-  client: pg.Client,
+  clients: Clients,
   { log, steps, changing, cold }: Case & { cold?: boolean },
 ): Promise<Play> {
-  const one = new Play(client, cold)
+  const one = new Play(clients, cold)
   await one.begin(log, 0)
   for (const step of steps) await one.take(step, changing)
   await one.finish()

@@ -14,7 +14,7 @@ afterAll(async () => await bed.stop())
 test('I1, I2, I3, I13: written, crashed and loaded at any moment is as never having crashed, bit for bit', async () => {
   await fc.assert(
     fc.asyncProperty(cases, async (one) => {
-      const { driver, stored, partition } = await play(bed.client, { ...one, changing: false })
+      const { driver, stored, partition } = await play(bed, { ...one, changing: false })
       const reference = snapshotOf(neverCrashed(stored, partition))
       expect(snapshotOf(driver.state)).toEqual(reference)
       await driver.claim(VERSIONS[0]!)
@@ -27,7 +27,7 @@ test('I1, I2, I3, I13: written, crashed and loaded at any moment is as never hav
 test('I1: a contract takes effect at the offset that is written down, whatever crashes', async () => {
   await fc.assert(
     fc.asyncProperty(cases, async (one) => {
-      const { driver } = await play(bed.client, { ...one, changing: true })
+      const { driver } = await play(bed, { ...one, changing: true })
       expect(driver.state.isMoved).toBe(false)
     }),
     { numRuns: 30 },
@@ -38,7 +38,7 @@ test('I5, I9: a log made again goes on behind what was counted, and its ids are 
   const base = fc.integer({ min: 0, max: 5 })
   await fc.assert(
     fc.asyncProperty(cases, cases, base, async (first, second, wanted) => {
-      const one = await play(bed.client, { ...first, changing: false })
+      const one = await play(bed, { ...first, changing: false })
       const to = Math.min(wanted, one.driver.state.next - 1)
       expect(await one.driver.move(to)).toBe(true)
       await one.begin(second.log, to)
@@ -57,7 +57,7 @@ test('I5: ids from before and after a log was made again outlive two crashes in 
   const fold: Step = { kind: 'fold', batches: 1, again: 0 }
   const commit: Step = { kind: 'commit', plan: { picks: [], cachedMax: 10, fails: false } }
   const crash: Step = { kind: 'crash', version: 0 }
-  const one = await play(bed.client, { log: [batch('a', 'b')], steps: [], changing: false })
+  const one = await play(bed, { log: [batch('a', 'b')], steps: [], changing: false })
   expect(await one.driver.move(0)).toBe(true)
   await one.begin([batch('c'), batch('d'), batch('a', 'c', 'd')], 0)
   for (const step of [fold, commit, crash, fold, commit, crash]) await one.take(step, false)
@@ -65,7 +65,7 @@ test('I5: ids from before and after a log was made again outlive two crashes in 
 })
 
 test('I12: rejects are a sample: at most 10,000 of a partition, the newest, whatever is rejected', async () => {
-  const one = await play(bed.client, { log: [garbage(1)], steps: [], changing: false })
+  const one = await play(bed, { log: [garbage(1)], steps: [], changing: false })
   const { partition, driver } = one
   let offset = 1
   for (let commit = 0; commit < 130; commit++) {
