@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { BatchFold } from '@countersink/aggregator/core/batch-fold'
-import { IdBudget } from '@countersink/aggregator/core/ids/id-budget'
+import { type Candidate, IdBudget } from '@countersink/aggregator/core/ids/id-budget'
 import type { CoolingIds } from '@countersink/aggregator/core/ids/id-memory'
 import type { HashKey } from '@countersink/aggregator/core/keyed-hash'
 import type { PartitionState } from '@countersink/aggregator/core/partition-state'
@@ -26,9 +26,12 @@ export type DriverOptions = Clients & {
   schema: string
   partition: number
   hashKey: HashKey
-  /** Ids leave the memory as soon as they may. */
-  cold?: boolean
+  /** Ids leave the memory as soon as they may; undefined: never. */
+  cold?: LeavingIds | undefined
 }
+
+/** Those that are worth a run of their own, or however few: as when the alternative is a halt. */
+export type LeavingIds = 'worth-it' | 'any'
 
 /** What a commit writes and what becomes of it. */
 export type CommitPlan = {
@@ -56,6 +59,7 @@ export class PartitionDriver {
   #cooling: CoolingIds[] = []
   readonly #budget = new IdBudget(1)
   coldFound = 0
+  lastResorts = 0
   #state: PartitionState | undefined
 
   constructor(options: DriverOptions) {
@@ -86,7 +90,7 @@ export class PartitionDriver {
     const load = { schema, claimed, routing, hashKey, contracts, counterIds, signal }
     this.#cooling = []
     const cool = async (state: PartitionState, through: number): Promise<void> => {
-      if (this.#options.cold !== true) return
+      if (this.#options.cold === undefined) return
       this.#beginCooling(state, through)
       await this.#endCooling(state)
     }
@@ -125,10 +129,18 @@ export class PartitionDriver {
 
   #beginCooling(state: PartitionState, through: number): void {
     for (;;) {
-      const oldest = this.#budget.candidate([state], true)
-      if (oldest === undefined) return
-      this.#cooling.push(state.ids.hashed.beginCooling(oldest.bucket, through))
+      const next = this.#nextToLeave(state)
+      if (next === undefined) return
+      this.#cooling.push(state.ids.hashed.beginCooling(next.bucket, through))
     }
+  }
+
+  #nextToLeave(state: PartitionState): Candidate | undefined {
+    const oldest = this.#budget.candidate([state], true)
+    if (oldest !== undefined || this.#options.cold !== 'any') return oldest
+    const largest = this.#budget.lastResort([state], true)
+    if (largest !== undefined) this.lastResorts++
+    return largest
   }
 
   /** Those whose ids are not all in commits yet, or not ours any more, stay where they are. */
@@ -154,7 +166,7 @@ export class PartitionDriver {
     this.#log.begin()
     this.#pages.begin()
     const sealed = sealPartition(state, this.#counterIds, this.#log)
-    if (this.#options.cold === true) {
+    if (this.#options.cold !== undefined) {
       this.#beginCooling(state, state.first)
       // Before the commit: the fence lets none of those through that have ids of it.
       if (plan.fails) await this.#endCooling(state)

@@ -18,7 +18,7 @@ import {
   VERSIONS,
 } from './log-cases.ts'
 import { Oracle } from './oracle/oracle.ts'
-import { PartitionDriver } from './partition-driver.ts'
+import { type LeavingIds, PartitionDriver } from './partition-driver.ts'
 import { readTotals, readWindows, withoutZeros } from './view-sums.ts'
 
 const SCHEMA = 'countersink_1'
@@ -157,9 +157,9 @@ export class Play {
   readonly #rival: PartitionDriver
   #version = 0
 
-  readonly #cold: boolean
+  readonly #cold: LeavingIds | undefined
 
-  constructor(clients: Clients, cold = false) {
+  constructor(clients: Clients, cold?: LeavingIds) {
     this.clients = clients
     this.#cold = cold
     this.driver = this.#driver()
@@ -198,7 +198,10 @@ export class Play {
   async finish(): Promise<void> {
     await this.#fold(this.driver, this.stored.length, 0)
     await this.driver.commit({ picks: [], cachedMax: 1000, fails: false })
-    assert.equal(await storedNext(this.clients.client, this.partition), this.stored.at(-1)!.nextOffset)
+    assert.equal(
+      await storedNext(this.clients.client, this.partition),
+      this.stored.at(-1)!.nextOffset,
+    )
     await this.check()
   }
 
@@ -226,7 +229,7 @@ export class Play {
 /** Runs the steps, then folds and commits what is left; gives the partition as it is then. */
 export async function play(
   clients: Clients,
-  { log, steps, changing, cold }: Case & { cold?: boolean },
+  { log, steps, changing, cold }: Case & { cold?: LeavingIds },
 ): Promise<Play> {
   const one = new Play(clients, cold)
   await one.begin(log, 0)
