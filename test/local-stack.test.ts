@@ -6,6 +6,7 @@ import { processEnvironment } from '@countersink/local/config'
 import { PROJECT_ROOT } from '@countersink/local/paths'
 import { isPortFree } from '@countersink/local/ports'
 import { identifyProcess, isRunning, processesIn } from '@countersink/local/process-identity'
+import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { waitFor } from './stack.ts'
@@ -75,6 +76,18 @@ test('Ctrl-C ends everything in order, and nothing is left', async () => {
   expect(await readFile(join(dataDir, 'pids.json'), 'utf8')).toBe('{}\n')
   const log = await readFile(join(dataDir, 'logs', 'postgres.log'), 'utf8')
   expect(log.trimEnd()).toMatch(/database system is shut down$/)
+})
+
+test('who starts the stack reads which partitions are halted and what to do', async () => {
+  const { output } = start()
+  await ready()
+  const client = new pg.Client({ connectionString: await address('DATABASE_URL') })
+  await client.connect()
+  const halted = `update countersink_1.partitions set halted = 'as a test says' where partition = 1`
+  await waitFor(async () => (await client.query(halted)).rowCount === 1, { what: 'a claim' })
+  await client.end()
+  await waitFor(() => output().includes('Partition 1 is halted'), { what: 'the halt to be told' })
+  expect(output()).toMatch(/until you decide: as a test says\n[^]*gap accept --partition 1 --to/)
 })
 
 test('a killed launcher takes its stack with it, and each child that dies comes back', async () => {

@@ -5,10 +5,11 @@ import { endLeftovers } from './child-register.ts'
 import { processEnvironment, stackConfig } from './config.ts'
 import { takeDataDir, tellHolder } from './data-dir-holder.ts'
 import { createDemo, type Demo } from './demo.ts'
+import { createHaltWatch, type HaltWatch } from './halt-watch.ts'
 import { shownPath } from './paths.ts'
 import { createReport, secondsSince } from './report.ts'
 import { createStack, prepareDataDir } from './stack.ts'
-import { whatToTry } from './what-to-try.ts'
+import { commandLine, whatToTry } from './what-to-try.ts'
 
 /** A Ctrl-C arrives from the terminal and from npm: only a later one means "at once". */
 const SECOND_SIGNAL_AFTER_MS = 1000
@@ -26,11 +27,13 @@ async function main(): Promise<void> {
 
   const stack = createStack(config, paths, report)
   let demo: Demo | undefined
+  let halts: HaltWatch | undefined
   let stoppingSince: number | undefined
 
   async function end(code: number): Promise<never> {
     stoppingSince = Date.now()
     tellHolder(paths, true)
+    halts?.stop()
     await demo?.stop()
     await stack.stop()
     lock.release()
@@ -58,6 +61,10 @@ async function main(): Promise<void> {
   try {
     const localEnv = await stack.start()
     report.line(`Up in ${secondsSince(begun)}.`)
+    const { COUNTERSINK_API: api = '' } = localEnv
+    halts = createHaltWatch({ api, cli: commandLine(config.dataDir), say: report.line })
+    await halts.look()
+    halts.start()
     if (config.command === 'demo') {
       demo = createDemo(localEnv, report.line)
       await demo.start()

@@ -1,6 +1,12 @@
 import type { StackConfig } from './config.ts'
 import { shownPath } from './paths.ts'
 
+/** How a person calls the command line of the stack in `dataDir`; it finds the default one itself. */
+export function commandLine(dataDir: string): string {
+  const shown = shownPath(dataDir)
+  return `npx countersink${shown === '.countersink' ? '' : ` --data-dir ${shown}`}`
+}
+
 /** The addresses and a few commands, for somebody who sees this for the first time. */
 export function whatToTry(
   config: Pick<StackConfig, 'command' | 'dataDir'>,
@@ -8,8 +14,7 @@ export function whatToTry(
 ): string {
   const { COUNTERSINK_API: api = '', COUNTERSINK_GATEWAY: gateway = '' } = localEnv
   const dataDir = shownPath(config.dataDir)
-  // The command line finds the default place by itself.
-  const cli = `npx countersink${dataDir === '.countersink' ? '' : ` --data-dir ${dataDir}`}`
+  const cli = commandLine(config.dataDir)
   return [
     '',
     `  API       ${api}/v1/counters   (described in ${api}/openapi.json)`,
