@@ -71,7 +71,7 @@ export async function checkSums(databaseUrl: string, load: TopicLoad): Promise<v
 async function checkLedger(client: pg.Client, load: TopicLoad): Promise<void> {
   const { rows } = await client.query<{ applied: string; duplicate: string; stale: string }>(
     `select sum(applied) as applied, sum(duplicate) as duplicate,
-       (select count(*) from countersink_1.total_pages_256 t
+       (select count(*) from countersink_1.total_pages_512 t
         join countersink_1.partitions p using (partition)
         where greatest(t.next, p.floor) <> p.next) as stale
      from countersink_1.partitions`,

@@ -85,8 +85,8 @@ async function workOf(
   const allocated = await inspector.stopSampling([])
   const bytes = allocated.reduce((sum, place) => sum + place.bytes, 0)
   const [pages] = await bed.sql<{ count: number }>(
-    `select ((select count(*) from countersink_1.total_pages_256)
-      + (select count(*) from countersink_1.window_pages_256))::int as count`,
+    `select ((select count(*) from countersink_1.total_pages_512)
+      + (select count(*) from countersink_1.window_pages_512))::int as count`,
   )
   const written = await metricOf(aggregator, 'countersink_pages_written_total')
   return {

@@ -217,7 +217,7 @@ async function pagesAndDirtAreExact(root: string | undefined) {
 /** An owner takes pages of such windows for new ones: see StoredPages. */
 async function pagesBeyondClocks(bed: CountedBed): Promise<number> {
   const [row] = await bed.sql<{ count: number }>(
-    `select count(*)::int as count from countersink_1.window_pages_256 w
+    `select count(*)::int as count from countersink_1.window_pages_512 w
      join countersink_1.partition_counters c using (partition, counter) where w.start > c.clock`,
   )
   return row?.count ?? -1

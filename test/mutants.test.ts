@@ -187,7 +187,7 @@ const MUTANTS: Mutant[] = [
     caughtBy: PAGES,
     patches: [
       { file: 'core/sums/dirt.ts', from: 'this.stored.add(key)', to: '' },
-      { file: 'limits.ts', from: 'pagesCachedMin: 256', to: 'pagesCachedMin: 1' },
+      { file: 'limits.ts', from: 'pagesCachedMin: 128', to: 'pagesCachedMin: 1' },
     ],
   },
 ]

@@ -20,6 +20,12 @@ export type PageLayout = { slots: number; totals: string; windows: string }
 
 const PAGES: PageLayout = {
   slots: PAGE_SLOTS,
+  totals: 'total_pages_512',
+  windows: 'window_pages_512',
+}
+/** Before migration 0005. */
+export const PAGES_OF_256: PageLayout = {
+  slots: 256,
   totals: 'total_pages_256',
   windows: 'window_pages_256',
 }

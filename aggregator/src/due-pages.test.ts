@@ -57,7 +57,7 @@ test('I12: behind, no more may wait than the bound on dirt', () => {
 
 test('live, it writes a few, the oldest first, more of them when there are many', () => {
   expect(duePages(dirtOf(1, 1), 'live', 0)).toHaveLength(2)
-  const few = dirtOf(100, 1)
+  const few = dirtOf(50, 1)
   expect(duePages(few, 'live', 0)).toEqual(few.dirt.oldest(LIMITS.livePagesMin))
   const many = dirtOf(1000, 1)
   const turn = Math.ceil(many.dirt.sums.size / LIMITS.livePagesTurns)
@@ -80,6 +80,13 @@ test('I12: above the bound on dirt it writes as many as bring it below', () => {
   for (const block of duePages(dirty, 'live', 0)) dirt.clean(block, windows)
   expect(dirt.entries).toBeLessThanOrEqual(LIMITS.dirtEntriesMax)
   expect(dirt.entries).toBeGreaterThan(LIMITS.dirtEntriesMax - 2 * PAGE_SLOTS)
+})
+
+test('I12: dirt of a sum a page is bounded by its pages', () => {
+  const { dirt, counters } = dirtOf(LIMITS.dirtBlocksMax + 500, 1)
+  expect(dirt.entries).toBeLessThan(LIMITS.dirtEntriesMax)
+  for (const block of duePages({ dirt, counters }, 'live', 0)) dirt.clean(block, 1)
+  expect(dirt.sums.size).toBe(LIMITS.dirtBlocksMax)
 })
 
 test('without dirt there is nothing to write', () => {

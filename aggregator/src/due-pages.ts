@@ -22,7 +22,8 @@ export function duePages(
   const turn = Math.ceil(dirty / LIMITS.livePagesTurns)
   const live = Math.min(Math.max(turn, LIMITS.livePagesMin), LIMITS.livePagesMax)
   let excess = dirt.entries - LIMITS.dirtEntriesMax
-  let count = mode === 'idle' ? LIMITS.idlePagesMax : live
+  const turns = mode === 'idle' ? LIMITS.idlePagesMax : live
+  let count = Math.max(turns, dirty - LIMITS.dirtBlocksMax)
   for (const [i, block] of blocks.entries()) {
     if (excess <= 0) break
     excess -= dirt.sums.countTouched(block)

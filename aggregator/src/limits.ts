@@ -1,7 +1,7 @@
 /** Bounds of the aggregator, units last. What a user may want to turn is in config.ts. */
 export const LIMITS = {
-  /** Sums in the layer that is being folded, per partition: 2 KiB a block. */
-  openBlocksMax: 8192,
+  /** Sums in the layer that is being folded, per partition: 4 KiB a block. */
+  openBlocksMax: 4096,
   /** Events folded and not committed, over all partitions. */
   pendingEventsMax: 1_000_000,
   /** Events folded without asking for room and letting others have a turn; then to a record's end. */
@@ -11,18 +11,20 @@ export const LIMITS = {
    * in mid-catch-up what else the last large commit holds.
    */
   dirtEntriesMax: 131_072,
+  /** Pages that those are in, per partition: 128 MiB at the worst, when each has one or a few. */
+  dirtBlocksMax: 32_768,
   /**
-   * Pages kept in memory per partition, 2 KiB each: twice as many as its totals have, so that those
+   * Pages kept in memory per partition, 4 KiB each: twice as many as its totals have, so that those
    * and the windows being filled stay, and old windows make room.
    */
-  pagesCachedMin: 256,
-  pagesCachedMax: 8192,
+  pagesCachedMin: 128,
+  pagesCachedMax: 4096,
   /** Pages that a live commit writes per partition: enough that all get their turn, few enough to be quick. */
-  livePagesMin: 4,
-  livePagesMax: 96,
+  livePagesMin: 2,
+  livePagesMax: 48,
   /** All dirty pages get their turn within about this many live commits. */
   livePagesTurns: 40,
-  idlePagesMax: 1024,
+  idlePagesMax: 512,
   /** Behind by more than this many events, commits are large and write all pages. */
   behindEventsMin: 50_000,
   behindEventsPerCommit: 500_000,

@@ -8,8 +8,8 @@ const ENTRIES_MIN = 10_000
 
 /** What a table is for. What is not named here is `rest`. */
 const PURPOSES: readonly (readonly [RegExp, string])[] = [
-  [/^total_pages_256$/, 'pages of totals'],
-  [/^window_pages_256$/, 'pages of windows'],
+  [/^total_pages_512$/, 'pages of totals'],
+  [/^window_pages_512$/, 'pages of windows'],
   [/^(commits|window_deltas)/, 'log'],
   [/^series$/, 'series'],
 ]
@@ -37,7 +37,7 @@ export async function storedBytes(
   stored['log'] = (stored['log'] ?? 0) - ids
   const entries = await oneNumber(
     client,
-    `select sum(cardinality(slots)) from ${SCHEMA}.window_pages_256`,
+    `select sum(cardinality(slots)) from ${SCHEMA}.window_pages_512`,
   )
   const bytes = entries < ENTRIES_MIN ? Number.NaN : (stored['pages of windows'] ?? 0) / entries
   return { stored, bytesPerWindowEntry: bytes }

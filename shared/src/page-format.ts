@@ -3,8 +3,8 @@
  * itself, anything beyond is its low 64 bits with a carry, so that
  * `sum = total + carry * 2^64`. Carries are stored only where one is not zero.
  */
-export const PAGE_SLOTS = 256
-export const PAGE_SHIFT = 8
+export const PAGE_SLOTS = 512
+export const PAGE_SHIFT = 9
 
 export type Limbs = { low: bigint; carry: bigint }
 

@@ -56,7 +56,7 @@ async function startOver(client: pg.ClientBase, { schema, partition, to }: LogMo
   for (const table of ['commits', 'window_deltas', 'cold_ids']) {
     await client.query(`delete from ${schema}.${table} where partition = $1`, [partition])
   }
-  for (const table of ['total_pages_256', 'window_pages_256']) {
+  for (const table of ['total_pages_512', 'window_pages_512']) {
     await client.query(
       `update ${schema}.${table} set next = $2 where partition = $1 and next > $2`,
       [partition, to],

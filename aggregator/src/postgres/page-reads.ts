@@ -55,7 +55,7 @@ async function readTotals(
   const { rows } = await client.query<TotalRow>(
     `select u.i, t.next, coalesce(t.small_totals::bigint[], t.totals) as totals, t.carries
      from unnest($1::int[], $2::int[]) with ordinality u (counter, page, i)
-     join ${schema}.total_pages_256 t
+     join ${schema}.total_pages_512 t
        on t.counter = u.counter and t.partition = $3 and t.page = u.page`,
     [numbersOf(state, counterIds, keys), int4s(keys.map(({ page }) => page)), state.partition],
   )
@@ -79,7 +79,7 @@ async function readWindows(
     `select u.i, w.next, w.slots, coalesce(w.small_deltas::bigint[], w.deltas) as deltas, w.carries
      from unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[]) with ordinality
        u (counter, page, size, start, i)
-     join ${schema}.window_pages_256 w on w.counter = u.counter and w.partition = $5
+     join ${schema}.window_pages_512 w on w.counter = u.counter and w.partition = $5
        and w.page = u.page and w.size = u.size and w.start = u.start`,
     [
       numbersOf(state, counterIds, keys),

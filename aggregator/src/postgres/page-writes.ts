@@ -72,7 +72,7 @@ export class PageWrites {
     return {
       name: `write-totals-${s}`,
       text: `with ${movedPartitions(s)}
-        insert into ${s}.total_pages_256
+        insert into ${s}.total_pages_512
           (counter, partition, page, next, small_totals, totals, carries)
         select u.counter, u.partition, u.page, u.next,
           ${sumColumnsSql(11)}
@@ -100,7 +100,7 @@ export class PageWrites {
     return {
       name: `write-windows-${s}`,
       text: `with ${movedPartitions(s)}
-        insert into ${s}.window_pages_256
+        insert into ${s}.window_pages_512
           (counter, partition, page, size, start, next, slots, small_deltas, deltas, carries)
         select u.counter, u.partition, u.page, u.size, u.start, u.next,
           ($15::int[])[u.lo : u.hi]::smallint[],

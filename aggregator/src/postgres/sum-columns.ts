@@ -72,7 +72,7 @@ export class SumColumns {
     this.#addWide(sums, block, begin, base)
   }
 
-  /** Adds all 256 sums of a block to the row, touched or not. */
+  /** Adds all 512 sums of a block to the row, touched or not. */
   addPage(sums: PagedSums, block: number): void {
     this.#slots = roomFor(this.#slots, this.#length, PAGE_SLOTS)
     this.#rowSums = roomFor(this.#rowSums, this.#rowLength, PAGE_SLOTS)

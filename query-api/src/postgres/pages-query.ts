@@ -27,7 +27,7 @@ export async function readPages(
         coalesce(t.small_totals::text, t.totals::text) as totals, t.carries::text
       from unnest($1::int[], $2::int[], $3::int[]) k (counter, partition, page)
       join ${s}.partitions p on p.partition = k.partition
-      left join ${s}.total_pages_256 t
+      left join ${s}.total_pages_512 t
         on t.counter = k.counter and t.partition = k.partition and t.page = k.page`,
     values: [pages.map((p) => p.counter), pages.map((p) => p.partition), pages.map((p) => p.page)],
   })
@@ -74,7 +74,7 @@ export async function readSlotTotals(
       from unnest($1::int[], $2::int[], $3::int[], $4::bigint[])
         k (counter, partition, slot, tail_base)
       join ${s}.partitions p on p.partition = k.partition
-      left join ${s}.total_pages_256 t on t.counter = k.counter and t.partition = k.partition
+      left join ${s}.total_pages_512 t on t.counter = k.counter and t.partition = k.partition
         and t.page = countersink.page_of(k.slot)
       left join lateral (
         select sum(u.delta + coalesce(u.carry, 0) * 18446744073709551616::numeric) as sum

@@ -70,7 +70,7 @@ function windowsSql(generation: number): string {
     left join lateral (
       select 'page' as kind, w.start, w.next as at, coalesce(w.small_deltas[i.i], w.deltas[i.i]) as delta,
         w.carries[i.i] as carry
-      from ${s}.window_pages_256 w
+      from ${s}.window_pages_512 w
       cross join lateral (
         select array_position(w.slots, countersink.place_of(k.slot)::smallint) as i
       ) i

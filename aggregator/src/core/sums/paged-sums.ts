@@ -19,7 +19,7 @@ export type Family = {
 }
 
 /**
- * Sums of neighbouring slots in blocks of 256, found by family and page: what a commit adds, what
+ * Sums of neighbouring slots in blocks of 512, found by family and page: what a commit adds, what
  * is dirty, what is cached, all in this one shape, so that adding one to another is a loop over
  * two arrays and nothing is ever sorted. Blocks are taken from a pool and stand in a list from the
  * one allocated or touched first to the last; each carries one number of its holder (`from`).
