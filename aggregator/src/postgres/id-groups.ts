@@ -26,37 +26,37 @@ const ID_BYTES = ID_WORDS * 4
  * gives the counter's number in the tables.
  */
 export function takeNewIds(ids: RememberedIds, counterIdOf: (ordinal: number) => number): Buffer {
-  const parts = [...takeHashed(ids.hashed, counterIdOf)]
+  const hashed = takeHashed(ids.hashed, counterIdOf)
+  const parts = [hashed]
   for (const { counter, body } of takeNewIntervals(ids)) {
     const header = Buffer.allocUnsafe(INTERVALS_HEADER_BYTES)
     header.writeInt32LE(-1 - counterIdOf(counter), 0)
     header.writeUInt32LE(body.length, 4)
     parts.push(header, body)
   }
-  if (parts.length === 0) return Buffer.alloc(0)
-  const mark = Buffer.allocUnsafe(MARK_BYTES)
-  mark.writeInt32LE(MARK, 0)
-  return Buffer.concat([mark, ...parts])
+  if (parts.length > 1) return Buffer.concat(parts)
+  // Not joined where there is one: hashed ids are 16 bytes an event.
+  return hashed.length > MARK_BYTES ? hashed : Buffer.alloc(0)
 }
 
-function* takeHashed(ids: IdMemory, counterIdOf: (ordinal: number) => number): Generator<Buffer> {
+/** The mark, and the groups of hashed ids behind it. */
+function takeHashed(ids: IdMemory, counterIdOf: (ordinal: number) => number): Buffer {
   const fresh: IdBucket[] = []
-  let length = 0
+  let length = MARK_BYTES
   for (const bucket of ids.buckets()) {
     if (bucket.freshCount === 0) continue
     fresh.push(bucket)
     length += HASHED_HEADER_BYTES + bucket.freshCount * ID_BYTES
   }
-  if (fresh.length === 0) return
   const bytes = Buffer.allocUnsafe(length)
-  let at = 0
+  let at = bytes.writeInt32LE(MARK, 0)
   for (const bucket of fresh) {
     bytes.writeInt32LE(counterIdOf(bucket.counter), at)
     bytes.writeBigInt64LE(BigInt(bucket.end), at + 4)
     bytes.writeUInt32LE(bucket.freshCount, at + 12)
     at = ids.takeFresh(bucket, bytes, at + HASHED_HEADER_BYTES)
   }
-  yield bytes
+  return bytes
 }
 
 export type HashedGroup = {
