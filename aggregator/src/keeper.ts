@@ -51,6 +51,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
   async function tick(): Promise<void> {
     try {
       await checkRows()
+      noticeMissing()
       await reacquire()
       await consumer.commitAdvisory(committedOffsets())
       watchFetching()
@@ -71,6 +72,19 @@ export function createKeeper(options: KeeperOptions): Keeper {
       const one = ownership.get(partition)
       if (one === undefined || !ours.has(partition)) continue
       if (await acceptGap({ schema, pool, committer, logger }, one, to)) drop(one)
+    }
+  }
+
+  /**
+   * One that was fenced before its claim had ended is known to nobody as dropped, and whatever is
+   * fetched of it, a gap too, would fall on deaf ears.
+   */
+  function noticeMissing(): void {
+    for (const partition of assigned) {
+      if (dropped.has(partition) || ownership.get(partition) !== undefined) continue
+      logger.warn({ partition }, 'a partition of ours has no state: it is claimed again')
+      consumer.pause(partition)
+      dropped.set(partition, performance.now())
     }
   }
 
