@@ -118,6 +118,19 @@ describe('connections of the patched kafkajs', () => {
     expect(socket.destroyed).toBe(true)
   })
 
+  test('a response that came whole is handed on where it was read, not copied', async () => {
+    const { port } = await listen(answer)
+    const connection = connectionTo(port)
+    await connection.connect()
+    const frames: Buffer[] = []
+    connection.socket?.on('data', (frame) => frames.push(Buffer.from(frame.buffer)))
+    for (let n = 0; n < 3; n++) {
+      const payload = (await connection.send(request)) as Buffer
+      expect(payload.buffer).toBe(frames[n]?.buffer)
+    }
+    await connection.disconnect()
+  })
+
   test('responses set no timer for nothing, of which Node would warn', async () => {
     const warnings: string[] = []
     const note = (warning: Error): number => warnings.push(warning.name)
