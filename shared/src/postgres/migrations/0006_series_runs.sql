@@ -1,0 +1,129 @@
+-- Up Migration
+
+-- Names of series stand many in a row instead of one, and have one index instead of two: a new
+-- series cost Postgres 6 us and 128 bytes (docs/decisions/019-names-of-series.md). What was a table
+-- `series` is a view of the same columns: whatever was written for the table, and still runs, reads
+-- the same, and cannot write.
+
+-- The series of a counter in a partition that one commit named, sorted, are a run; runs become
+-- longer ones, written in their place by the partition's owner in a commit of its own.
+create function countersink.create_series_runs(generation int) returns void language plpgsql as $body$
+declare
+  path text := current_setting('search_path');
+begin
+  perform set_config('search_path', format('%I, pg_temp', 'countersink_' || generation), true);
+
+  create table series_runs (
+    counter int not null,
+    partition int not null,
+    -- A run has the series of the slots from `first` to `until` - 1. The runs of a counter in a
+    -- partition follow one another from slot 0 on: one begins where the one before it ends.
+    first int not null,
+    until int not null,
+    -- '' in a run's first block, else keys[1]: so there is a block for any key in each run.
+    from_key text collate "C" not null,
+    -- 0, 1, ... within the run. All of its series, block after block, are in the order of
+    -- (bytes of the key, slot).
+    block int not null,
+    keys text[] collate "C" not null,
+    slots int[] not null,
+    -- Null are those of a series without any, and the array of a block without any.
+    dims jsonb[],
+    primary key (counter, partition, first, from_key, block),
+    check (first < until),
+    check (cardinality(keys) = cardinality(slots))
+  ) with (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.05);
+
+  create view series as
+  select r.counter, r.partition, u.slot, u.key, coalesce(u.dims, '{}') as dims
+  from series_runs r cross join unnest(r.keys, r.slots, r.dims) u (key, slot, dims);
+
+  perform set_config('search_path', path, true);
+end
+$body$;
+
+create function countersink.drop_series_table(generation int) returns void language plpgsql as $body$
+begin
+  execute format('drop table %I.series', 'countersink_' || generation);
+end
+$body$;
+
+alter function countersink.create_generation(int) rename to create_generation_0005;
+
+create function countersink.create_generation(generation int) returns void language plpgsql as $body$
+begin
+  perform countersink.create_generation_0005(generation);
+  perform countersink.drop_series_table(generation);
+  perform countersink.create_series_runs(generation);
+end
+$body$;
+
+-- Runs of up to 32,768 series, in blocks of some 3,800 bytes: two fill a page of Postgres.
+create function countersink.sort_series_0006(generation int) returns void language plpgsql as $body$
+declare
+  path text := current_setting('search_path');
+  memory text := current_setting('work_mem');
+begin
+  perform set_config('search_path', format('%I, pg_temp', 'countersink_' || generation), true);
+  -- Names of millions of series are sorted.
+  perform set_config('work_mem', '64MB', true);
+  -- No commit and no claim while this goes on; readers see the old table until it is done.
+  lock table partitions in share row exclusive mode;
+  -- Perhaps nobody has analyzed it yet.
+  analyze series_0006;
+
+  insert into series_runs (counter, partition, first, until, from_key, block, keys, slots, dims)
+  with measured as (
+    select counter, partition, slot >> 15 as run, key, slot, nullif(dims, '{}') as dims,
+      -- A key and a slot in arrays; the dims too where there are any.
+      sum(12 + octet_length(key) + case when dims = '{}' then 0 else pg_column_size(dims) end)
+        over (partition by counter, partition, slot >> 15 order by key, slot) as through
+    from series_0006
+  ), blocks as (
+    select counter, partition, run, through / 3800 as place, min(key) as from_key,
+      min(slot) as least, max(slot) as greatest,
+      array_agg(key order by key, slot) as keys, array_agg(slot order by key, slot) as slots,
+      case when count(dims) > 0 then array_agg(dims order by key, slot) end as dims
+    from measured group by counter, partition, run, place
+  ), numbered as (
+    select *, row_number() over (partition by counter, partition, run order by place) - 1 as block,
+      max(greatest) over (partition by counter, partition, run) + 1 as until
+    from blocks
+  )
+  select counter, partition, run << 15, until, case when block = 0 then '' else from_key end,
+    block, keys, slots, dims
+  from numbered;
+
+  -- An aggregator that still runs has lost its partitions, and would write names to where they were.
+  update partitions set token = null, revision = revision + 1;
+
+  perform set_config('work_mem', memory, true);
+  perform set_config('search_path', path, true);
+end
+$body$;
+
+-- The views of the live generation go on with the old table under its new name until they are
+-- pointed at the view `series`: they are not dropped, and so keep who may read them.
+do $body$
+declare
+  one int;
+begin
+  for one in select generation from countersink.generations order by generation loop
+    execute format('alter table %I.series rename to series_0006', 'countersink_' || one);
+    perform countersink.create_series_runs(one);
+    perform countersink.sort_series_0006(one);
+  end loop;
+end
+$body$;
+select countersink.point_views_at(generation) from countersink.generations where state = 'live';
+do $body$
+declare
+  one int;
+begin
+  for one in select generation from countersink.generations order by generation loop
+    execute format('drop table %I.series_0006', 'countersink_' || one);
+  end loop;
+end
+$body$;
+
+drop function countersink.sort_series_0006(int);
