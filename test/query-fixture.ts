@@ -53,7 +53,7 @@ export class FixturePartition {
   readonly #layout: PageLayout
   #commits: Commit[] = []
   #slots = new Map<string, number>()
-  #newSeries: unknown[][] = []
+  #newSeries: { slot: number; key: string; dims: Record<string, string> }[] = []
   /** `page` and `page/size/start` -> place in the page -> sum. */
   #sums = new Map<string, Map<number, bigint>>()
   /** The same -> the first offset of the oldest commit that the stored page lacks. */
@@ -128,13 +128,31 @@ export class FixturePartition {
     if (known !== undefined) return known
     const slot = this.#slots.size
     this.#slots.set(name, slot)
-    this.#newSeries.push([this.counter, this.partition, slot, key, JSON.stringify(dims)])
+    this.#newSeries.push({ slot, key, dims })
     return slot
   }
 
-  #insertSeries(client: pg.ClientBase): Promise<void> {
-    const rows = this.#newSeries.splice(0)
-    return insert(client, `${this.schema}.series (counter, partition, slot, key, dims)`, rows)
+  /** One a row in the databases of before; else as a run of one block. */
+  async #insertSeries(client: pg.ClientBase): Promise<void> {
+    const series = this.#newSeries.splice(0)
+    if (series.length === 0) return
+    if (this.#layout !== PAGES) {
+      const rows = series.map(({ slot, key, dims }) => {
+        return [this.counter, this.partition, slot, key, JSON.stringify(dims)]
+      })
+      return insert(client, `${this.schema}.series (counter, partition, slot, key, dims)`, rows)
+    }
+    const first = series[0]!.slot
+    const sorted = series.toSorted((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)))
+    const place = [this.counter, this.partition, first, first + series.length, '', 0]
+    const columns = [sorted.map(({ key }) => key), sorted.map(({ slot }) => slot)]
+    const dims = sorted.map((one) => JSON.stringify(one.dims))
+    await insert(
+      client,
+      `${this.schema}.series_runs
+         (counter, partition, first, until, from_key, block, keys, slots, dims)`,
+      [[...place, ...columns, dims]],
+    )
   }
 
   #addToPages(first: number, entry: Entry): void {

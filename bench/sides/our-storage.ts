@@ -11,7 +11,7 @@ const PURPOSES: readonly (readonly [RegExp, string])[] = [
   [/^total_pages_512$/, 'pages of totals'],
   [/^window_pages_512$/, 'pages of windows'],
   [/^(commits|window_deltas)/, 'log'],
-  [/^series$/, 'series'],
+  [/^series_runs$/, 'series'],
 ]
 
 /**

@@ -6,13 +6,12 @@ import type { PageKey } from '../core/sums/dirt.ts'
 import type { HashKey } from '../core/keyed-hash.ts'
 import { PartitionState } from '../core/partition-state.ts'
 import type { RoutingVersions } from '../core/routing/placement.ts'
-import { formatSeriesName } from '../core/series/series-dictionary.ts'
 import type { ClaimedPartition } from './claim.ts'
 import type { CounterIds } from './counter-ids.ts'
 import { loadIds, type LoadRoom, ordinalsById } from './load-ids.ts'
+import { loadRuns } from './load-runs.ts'
 import { readPages, sumAt } from './page-reads.ts'
 
-const SERIES_PER_READ_MAX = 20_000
 const DELTA_ROWS_PER_READ_MAX = 1000
 
 export type LoadRequest = {
@@ -61,25 +60,10 @@ async function loadCounters(client: pg.ClientBase, request: LoadRequest, state: 
   if (contracts.length > 0) await request.counterIds.ensure(client, new Map(contracts))
 }
 
-type SeriesRow = { slot: number; key: string; dims: Record<string, string> }
-
 async function loadSeries(client: pg.ClientBase, request: LoadRequest, state: PartitionState) {
   for (const counter of state.counters.list) {
-    const id = request.counterIds.of(counter.name)
-    for (;;) {
-      request.signal.throwIfAborted()
-      const { rows } = await client.query<SeriesRow>(
-        `select slot, key, dims from ${request.schema}.series
-         where counter = $1 and partition = $2 and slot >= $3 order by slot limit $4`,
-        [id, state.partition, counter.dictionary.size, SERIES_PER_READ_MAX],
-      )
-      for (const { key, dims } of rows) {
-        const name = formatSeriesName(key, dims)
-        counter.dictionary.deal(name, 0, name.length, Buffer.byteLength(key))
-      }
-      if (rows.length < SERIES_PER_READ_MAX) break
-    }
-    counter.seriesSaved = counter.dictionary.size
+    const place = { counter: request.counterIds.of(counter.name), partition: state.partition }
+    await loadRuns(client, request.schema, place, counter, request.signal)
   }
 }
 

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { int4s, int8s } from './binary-arrays.ts'
 import { movedPartitions } from './moved.ts'
+import { SeriesRows } from './series-rows.ts'
 import { SumColumns, sumColumnsSql } from './sum-columns.ts'
 
 export type CommitRow = {
@@ -21,39 +22,27 @@ export type CommitRow = {
 
 export type DeltaRow = { partition: number; first: number; counter: number; start: number }
 
-export type SeriesRow = {
-  counter: number
-  partition: number
-  slot: number
-  key: string
-  /** JSON */
-  dims: string
-}
-
 /**
- * The log's part of a commit as the parameters of three statements, set-based: new series, commit
- * rows, per-window deltas. They can be sent again as they are.
+ * The log's part of a commit as parameters of set-based statements: new series, commit rows,
+ * per-window deltas. They can be sent again as they are.
  */
 export class LogRows {
   readonly #schema: string
+  readonly series: SeriesRows
   readonly sums = new SumColumns()
-  #series: SeriesRow[] = []
   #commits: CommitRow[] = []
   #deltas: DeltaRow[] = []
 
   constructor(schema: string) {
     this.#schema = schema
+    this.series = new SeriesRows(schema)
   }
 
   begin(): void {
-    this.#series = []
+    this.series.begin()
     this.#commits = []
     this.#deltas = []
     this.sums.begin()
-  }
-
-  addSeries(row: SeriesRow): void {
-    this.#series.push(row)
   }
 
   addCommit(row: CommitRow): void {
@@ -68,33 +57,10 @@ export class LogRows {
 
   /** The statements, to be run in this order; those without rows are left out. */
   statements(moved: readonly unknown[]): pg.QueryConfig[] {
-    const statements: pg.QueryConfig[] = []
-    if (this.#series.length > 0) statements.push(this.#insertSeries(moved))
+    const statements = this.series.statements(moved)
     if (this.#commits.length > 0) statements.push(this.#insertCommits(moved))
     if (this.#deltas.length > 0) statements.push(this.#insertDeltas(moved))
     return statements
-  }
-
-  #insertSeries(moved: readonly unknown[]): pg.QueryConfig {
-    const s = this.#schema
-    const rows = this.#series
-    return {
-      name: `insert-series-${s}`,
-      text: `with ${movedPartitions(s)}
-        insert into ${s}.series (counter, partition, slot, key, dims)
-        select u.counter, u.partition, u.slot, u.key, coalesce(u.dims, '{}')
-        from unnest($4::int[], $5::int[], $6::int[], $7::text[], $8::jsonb[])
-          u (counter, partition, slot, key, dims) join moved using (partition)`,
-      values: [
-        ...moved,
-        int4s(rows.map(({ counter }) => counter)),
-        int4s(rows.map(({ partition }) => partition)),
-        int4s(rows.map(({ slot }) => slot)),
-        rows.map(({ key }) => key),
-        // Mostly none has any, and half a million times `{}` takes Postgres 0.3 s to parse.
-        rows.some(({ dims }) => dims !== NO_DIMS) ? rows.map(({ dims }) => dims) : [],
-      ],
-    }
   }
 
   #insertCommits(moved: readonly unknown[]): pg.QueryConfig {
@@ -168,8 +134,6 @@ export class LogRows {
     }
   }
 }
-
-const NO_DIMS = '{}'
 
 /** Where each of the parts ends when they stand one behind the other. */
 function endsOf(lengths: readonly number[]): Buffer {

@@ -2,7 +2,6 @@ import { PAGE_SLOTS } from '@countersink/shared/page-format'
 import type { CounterState } from '../core/series/counter-states.ts'
 import type { Reject } from '../core/ledger.ts'
 import type { PartitionState } from '../core/partition-state.ts'
-import { parseSeriesName } from '../core/series/series-dictionary.ts'
 import type { CounterIds } from './counter-ids.ts'
 import { takeNewIds } from './id-groups.ts'
 import type { LogRows } from './log-rows.ts'
@@ -86,13 +85,8 @@ function addSeries(
   id: number,
   log: LogRows,
 ): void {
-  const { dictionary } = counter
-  const size = unfolded.foldedSize(ordinal, counter, next)
-  for (let slot = counter.seriesSaved; slot < size; slot++) {
-    const { key, dims } = parseSeriesName(dictionary.name(slot))
-    log.addSeries({ counter: id, partition, slot, key, dims: JSON.stringify(dims) })
-  }
-  counter.seriesSaved = size
+  const change = counter.runs.extend(unfolded.foldedSize(ordinal, counter, next))
+  if (change) log.series.add({ counter: id, partition }, counter.dictionary, change)
 }
 
 function addCommit(sealed: SealedPartition, ids: Buffer, log: LogRows): void {

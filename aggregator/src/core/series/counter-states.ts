@@ -7,6 +7,7 @@ import {
 } from '@countersink/shared/contracts'
 import { type HashKey, viewOf } from '../keyed-hash.ts'
 import { SeriesDictionary } from './series-dictionary.ts'
+import { SeriesRuns } from './series-runs.ts'
 
 export const NEW_COUNTER = -1
 export const UNKNOWN_COUNTER = -2
@@ -24,8 +25,7 @@ export type CounterState = {
   /** Of each breakdown the names of its dims, UTF-8, in sorted order. */
   readonly breakdowns: readonly (readonly Uint8Array[])[]
   readonly dictionary: SeriesDictionary
-  /** Slots below are in the series table. */
-  seriesSaved: number
+  readonly runs: SeriesRuns
   /** Largest `at` of a valid event; -Infinity before the first. */
   clock: number
   clockSaved: number
@@ -113,7 +113,7 @@ export class CounterStates {
       finestMs: contract.windowSizesMs[0]!,
       breakdowns: contract.breakdowns.map((names) => names.map((dim) => Buffer.from(dim))),
       dictionary: new SeriesDictionary(this.#hashKey, name),
-      seriesSaved: 0,
+      runs: new SeriesRuns(),
       clock: -Infinity,
       clockSaved: -Infinity,
       expiresAt: Infinity,

@@ -181,6 +181,27 @@ export class SeriesDictionary {
     return this.#arena.subarray(offset, offset + this.#entries[entry + LENGTH]!)
   }
 
+  /** The bytes that all names are in, for loops over many of them; replaced when they grow. */
+  get bytes(): Uint8Array {
+    return this.#arena
+  }
+
+  /** Where the name of a slot begins in `bytes`. */
+  startOf(slot: number): number {
+    return this.#entries[slot * ENTRY_WORDS + OFFSET]!
+  }
+
+  endOf(slot: number): number {
+    return this.startOf(slot) + this.#entries[slot * ENTRY_WORDS + LENGTH]!
+  }
+
+  /** Where its key ends: at the first NUL, if it has dims. */
+  keyEndOf(slot: number): number {
+    const end = this.endOf(slot)
+    for (let p = this.startOf(slot); p < end; p++) if (this.#arena[p] === 0) return p
+    return end
+  }
+
   #isNamed(slot: number, bytes: Uint8Array, start: number, end: number): boolean {
     const entry = slot * ENTRY_WORDS
     const length = end - start

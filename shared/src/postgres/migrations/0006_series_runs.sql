@@ -29,10 +29,14 @@ begin
     slots int[] not null,
     -- Null are those of a series without any, and the array of a block without any.
     dims jsonb[],
+    -- A word of 64 bits for each five of the run's series, in its first block: a key that is in the
+    -- run has its bits set in its word. Null: not known.
+    filter bigint[],
     primary key (counter, partition, first, from_key, block),
     check (first < until),
     check (cardinality(keys) = cardinality(slots))
   ) with (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.05);
+  alter table series_runs alter column filter set storage external;
 
   create view series as
   select r.counter, r.partition, u.slot, u.key, coalesce(u.dims, '{}') as dims

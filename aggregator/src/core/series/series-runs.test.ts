@@ -1,0 +1,107 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { RUN_SERIES_MAX, type SeriesRun, SeriesRuns } from './series-runs.ts'
+
+/** What the table has after each change, and how often each name was written. */
+class Table {
+  runs: SeriesRun[] = []
+  readonly written: number[] = []
+  readonly policy = new SeriesRuns()
+
+  commit(until: number): void {
+    const change = this.policy.extend(until)
+    if (change === undefined) return
+    const first = change.runs[0]!.first
+    const kept = this.runs.filter((run) => run.first < first)
+    expect(kept.at(-1)?.until ?? 0).toBe(first)
+    expect(this.runs.at(-1)?.until ?? 0).toBe(change.stored)
+    this.runs = [...kept, ...change.runs]
+    for (let slot = first; slot < until; slot++) this.written[slot] = (this.written[slot] ?? 0) + 1
+  }
+
+  expectSound(until: number): void {
+    expect(this.policy.until).toBe(until)
+    expect(this.policy.count).toBe(this.runs.length)
+    let at = 0
+    for (const { first, until: end } of this.runs) {
+      expect(first).toBe(at)
+      expect(end).toBeGreaterThan(first)
+      expect(end - first).toBeLessThanOrEqual(RUN_SERIES_MAX)
+      at = end
+    }
+    expect(at).toBe(until)
+  }
+
+  /** Those that are no longer than half of the longest run. */
+  get small(): number {
+    return this.runs.filter(({ first, until }) => until - first < RUN_SERIES_MAX / 2).length
+  }
+}
+
+const sizes = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: 3 }) },
+    { weight: 3, arbitrary: fc.integer({ min: 1, max: 600 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 100_000 }) },
+  ),
+  { minLength: 1, maxLength: 300 },
+)
+
+test('runs follow one another, at most 31 beside the final ones, each name is written at most 6 times', () => {
+  fc.assert(
+    fc.property(sizes, (all) => {
+      const table = new Table()
+      let size = 0
+      for (const more of all) {
+        size += more
+        table.commit(size)
+        table.expectSound(size)
+        expect(table.small).toBeLessThanOrEqual(31)
+      }
+      expect(table.written.reduce((most, one) => Math.max(most, one), 0)).toBeLessThanOrEqual(6)
+      const final = table.runs.length - table.small
+      expect(final).toBeLessThanOrEqual(size / (RUN_SERIES_MAX / 2))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('one new series a commit: 100,000 of them are in less than 40 runs', () => {
+  const table = new Table()
+  let most = 0
+  let writes = 0
+  for (let size = 1; size <= 100_000; size++) {
+    const change = table.policy.extend(size)!
+    writes += change.runs.length
+    most = Math.max(most, table.policy.count)
+  }
+  expect(most).toBeLessThan(40)
+  expect(writes).toBe(100_000)
+})
+
+test('as loaded, so it goes on as if it had never been stopped', () => {
+  fc.assert(
+    fc.property(sizes, sizes, (before, after) => {
+      const one = new SeriesRuns()
+      const table = new Table()
+      let size = 0
+      for (const more of before) {
+        table.commit((size += more))
+        one.extend(size)
+      }
+      const loaded = new SeriesRuns()
+      for (const run of table.runs) loaded.restore(run)
+      for (const more of after) {
+        size += more
+        expect(loaded.extend(size)).toEqual(one.extend(size))
+      }
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('a run that is missing is noticed', () => {
+  const runs = new SeriesRuns()
+  runs.restore({ first: 0, until: 5 })
+  expect(() => runs.restore({ first: 6, until: 9 })).toThrow(/follow one another/)
+})
