@@ -31,8 +31,8 @@ const EARLIER = [
   '0004_cold_ids',
 ] as const
 const LAYOUTS = [
-  { layout: PAGES_OF_128, migrations: EARLIER.slice(0, 2), conversions: 2 },
-  { layout: PAGES_OF_256, migrations: EARLIER, conversions: 1 },
+  { layout: PAGES_OF_128, migrations: EARLIER.slice(0, 2), conversions: 3 },
+  { layout: PAGES_OF_256, migrations: EARLIER, conversions: 2 },
 ]
 const COUNTER = 'views'
 const PARTITIONS = 3
