@@ -37,7 +37,7 @@ export async function loadRuns(
          and first >= ${from} and first < ${from + SLOTS_PER_READ}
        order by first, from_key, block`,
     )
-    for (let at = 0; at < rows.length; ) {
+    for (let at = 0; at < rows.length;) {
       const first = rows[at]![0]!.readInt32BE()
       const until = rows[at]![1]!.readInt32BE()
       const names = new RunNames(first, until)

@@ -18,7 +18,11 @@ const INSERTED_MAX = 12
  * word each, by the engine's own sort; keys that agree in those go on with the next six. 32,768
  * names take 7 ms.
  */
-export function sortedSlots(dictionary: SeriesDictionary, first: number, until: number): Int32Array {
+export function sortedSlots(
+  dictionary: SeriesDictionary,
+  first: number,
+  until: number,
+): Int32Array {
   const slots = new Int32Array(until - first)
   for (let i = 0; i < slots.length; i++) slots[i] = first + i
   sortRange(dictionary, slots, first, 0, slots.length, 0)
@@ -39,7 +43,7 @@ function sortRange(
   for (let i = from; i < to; i++) setWord(dictionary, i, slots[i]!, first, at)
   WORDS.subarray(from, to).sort()
   for (let i = from; i < to; i++) slots[i] = first + (HALVES[2 * i + LOW]! & PLACE_MASK)
-  for (let i = from; i < to; ) {
+  for (let i = from; i < to;) {
     let end = i + 1
     while (end < to && isSameKey(i, end)) end++
     if (end - i > 1 && !isKeyEnd(i)) {

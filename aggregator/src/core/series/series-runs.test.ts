@@ -1,3 +1,4 @@
+import assert from 'node:assert'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { RUN_SERIES_MAX, type SeriesRun, SeriesRuns } from './series-runs.ts'
@@ -13,23 +14,23 @@ class Table {
     if (change === undefined) return
     const first = change.runs[0]!.first
     const kept = this.runs.filter((run) => run.first < first)
-    expect(kept.at(-1)?.until ?? 0).toBe(first)
-    expect(this.runs.at(-1)?.until ?? 0).toBe(change.stored)
+    assert.equal(kept.at(-1)?.until ?? 0, first)
+    assert.equal(this.runs.at(-1)?.until ?? 0, change.stored)
     this.runs = [...kept, ...change.runs]
     for (let slot = first; slot < until; slot++) this.written[slot] = (this.written[slot] ?? 0) + 1
   }
 
   expectSound(until: number): void {
-    expect(this.policy.until).toBe(until)
-    expect(this.policy.count).toBe(this.runs.length)
+    assert.equal(this.policy.until, until)
+    assert.equal(this.policy.count, this.runs.length)
     let at = 0
     for (const { first, until: end } of this.runs) {
-      expect(first).toBe(at)
-      expect(end).toBeGreaterThan(first)
-      expect(end - first).toBeLessThanOrEqual(RUN_SERIES_MAX)
+      assert.equal(first, at)
+      assert(end > first)
+      assert(end - first <= RUN_SERIES_MAX)
       at = end
     }
-    expect(at).toBe(until)
+    assert.equal(at, until)
   }
 
   /** Those that are no longer than half of the longest run. */
