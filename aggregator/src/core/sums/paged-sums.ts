@@ -6,6 +6,8 @@ const LIMB = 2 ** 52
 const LIMB_BIG = 1n << 52n
 const TOUCHED_WORDS = PAGE_SLOTS / 32
 const BLOCKS_INITIAL = 32
+/** Steep: what is copied costs, room that nothing was written to yet takes no memory. */
+const GROWTH = 4
 const NONE = -1
 
 /** The totals of a counter (`size` 0, `start` 0) or one of its windows, page by page. */
@@ -278,7 +280,7 @@ export class PagedSums {
   }
 
   #grow(): void {
-    const blocks = Math.ceil(this.#dealt * 1.5)
+    const blocks = this.#dealt * GROWTH
     this.low = grown(this.low, new Float64Array(blocks * PAGE_SLOTS))
     this.touched = grown(this.touched, new Int32Array(blocks * TOUCHED_WORDS))
     this.from = grown(this.from, new Float64Array(blocks))
