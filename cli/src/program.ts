@@ -254,7 +254,10 @@ function addGap(program: Command, run: Runner): void {
   const gap = program
     .command('gap')
     .summary('decide what happens to a halted partition')
-    .description('A partition halts when records that were not counted are no longer in the log.')
+    .description(
+      'A partition halts when records that were not counted are no longer in the log, when the log ' +
+        'is not the one that was counted, or when a part of it cannot be read or kept.',
+    )
     .exitOverride()
   const accept = gap
     .command('accept')
