@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { processEnvironment } from '@countersink/local/config'
 import pg from 'pg'
@@ -12,7 +13,14 @@ import { databaseUrl } from './servers.ts'
 import { waitFor } from './stack.ts'
 
 const MIGRATOR = fileURLToPath(new URL('migrator.ts', import.meta.url))
-const FIRST = new URL('../shared/src/postgres/migrations/0001_countersink.sql', import.meta.url)
+const MIGRATIONS = new URL('../shared/src/postgres/migrations/', import.meta.url)
+const EARLIER = [
+  '0001_countersink',
+  '0002_small_sums',
+  '0003_pages_of_256',
+  '0004_cold_ids',
+  '0005_pages_of_512',
+]
 const MIGRATORS = 6
 
 const name = `t_${randomBytes(6).toString('hex')}`
@@ -50,6 +58,21 @@ async function withDatabase<T>(work: (client: pg.Client) => Promise<T>): Promise
     return await work(client)
   } finally {
     await client.end()
+  }
+}
+
+/** As if these were all migrations that there are. */
+async function migrateTo(client: pg.Client, migrations: readonly string[]): Promise<void> {
+  await client.query(
+    `create table public.countersink_migrations
+       (id serial primary key, name varchar(255) not null, run_on timestamp not null)`,
+  )
+  for (const migration of migrations) {
+    await client.query(await readFile(new URL(`${migration}.sql`, MIGRATIONS), 'utf8'))
+    await client.query(
+      'insert into public.countersink_migrations (name, run_on) values ($1, now())',
+      [migration],
+    )
   }
 }
 
@@ -101,12 +124,9 @@ test('what was counted before sums stood as int4 is read beside what is counted 
   const direct = databaseUrl(inject('servers').adminUrl, name)
   const at = Date.UTC(2026, 0, 1)
   await withDatabase(async (client) => {
-    await client.query(await readFile(FIRST, 'utf8'))
+    await migrateTo(client, EARLIER.slice(0, 1))
     await client.query(
-      `create table public.countersink_migrations
-         (id serial primary key, name varchar(255) not null, run_on timestamp not null);
-       insert into public.countersink_migrations (name, run_on) values ('0001_countersink', now());
-       insert into countersink_1.counters (name) values ('views');
+      `insert into countersink_1.counters (name) values ('views');
        insert into countersink_1.window_sizes (counter, size) values (1, 60000);
        insert into countersink_1.partitions (partition, start, next, floor, ids_floor)
          values (0, 0, 8, 4, 0);
@@ -135,3 +155,54 @@ test('what was counted before sums stood as int4 is read beside what is counted 
     await client.query('select countersink.create_generation(2)')
   })
 })
+
+test('names move into runs beside a commit under way, and beside who reads', async () => {
+  const direct = databaseUrl(inject('servers').adminUrl, name)
+  const names = 150_000
+  await withDatabase(async (client) => {
+    await migrateTo(client, EARLIER)
+    await client.query(
+      `insert into countersink_1.counters (name) values ('views');
+       insert into countersink_1.partitions (partition, start, next, floor, ids_floor)
+         values (0, 0, 8, 8, 0);
+       insert into countersink_1.series (counter, partition, slot, key)
+         select 1, 0, n, md5(n::text) from generate_series(0, ${names - 1}) n`,
+    )
+  })
+  const commit = withDatabase(async (client) => {
+    await client.query('begin; update countersink_1.partitions set next = 9, floor = 9')
+    await sleep(1000)
+    await client.query(
+      `insert into countersink_1.series (counter, partition, slot, key)
+         values (1, 0, ${names}, 'last'); commit`,
+    )
+  })
+  let isMigrated = false
+  const counts = new Set<number>()
+  const reading = async (from: string): Promise<void> => {
+    while (!isMigrated) {
+      await withDatabase(async (client) => {
+        const { rows } = await client.query<{ n: number }>(
+          `select count(*)::int as n, min(key) from ${from}`,
+        )
+        counts.add(rows[0]?.n ?? 0)
+      })
+    }
+  }
+  const readers = ['countersink.totals', 'countersink_1.series', 'countersink.totals'].map(reading)
+  await sleep(200)
+  const code = await exitCode(startMigrator(direct))
+  isMigrated = true
+  await Promise.all([commit, ...readers])
+  expect(code).toBe(0)
+  expect(counts).toEqual(new Set([names, names + 1]))
+  const stored = await withDatabase(async (client) => {
+    const { rows } = await client.query<{ keys: number; slots: number; last: number }>(
+      `select count(distinct key)::int as keys, count(distinct slot)::int as slots,
+         max(slot) filter (where key = 'last') as last
+       from countersink_1.series where key = 'last' or key = md5(slot::text)`,
+    )
+    return rows[0]
+  })
+  expect(stored).toEqual({ keys: names + 1, slots: names + 1, last: names })
+}, 120_000)

@@ -85,7 +85,8 @@ function addSeries(
   id: number,
   log: LogRows,
 ): void {
-  const change = counter.runs.extend(unfolded.foldedSize(ordinal, counter, next))
+  const size = unfolded.foldedSize(ordinal, counter, next)
+  const change = counter.runs.extend(size, log.series.rewritesLeft)
   if (change) log.series.add({ counter: id, partition }, counter.dictionary, change)
 }
 

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { parseSeriesName, type SeriesDictionary } from '../core/series/series-dictionary.ts'
 import { sortedSlots } from '../core/series/series-order.ts'
 import type { RunChange, SeriesRun } from '../core/series/series-runs.ts'
+import { LIMITS } from '../limits.ts'
 import { int4ArrayParameter, int4s } from './binary-arrays.ts'
 import { movedPartitions } from './moved.ts'
 import { TextArray } from './text-arrays.ts'
@@ -10,7 +11,11 @@ import { TextArray } from './text-arrays.ts'
 const BLOCK_BYTES_MAX = 3800
 /** What an array takes for an element beside its bytes, and its slot. */
 const SERIES_BYTES = 12
+/** What jsonb takes for the dims of a series beside the length of their text, more or less. */
+const DIMS_BYTES = 32
 const SLOTS_INITIAL = 1024
+/** What a commit with more names has taken is let go of. */
+const SLOTS_KEPT_MAX = 2 ** 18
 
 const COMMA = 44
 const BRACE_OPEN = 123
@@ -35,6 +40,7 @@ export class SeriesRows {
   readonly #dims = new TextArray()
   #slots = new Int32Array(SLOTS_INITIAL)
   #length = 0
+  #rewritten = 0
   /** Of the open block, once one of its series has any. */
   #blockDims: (Buffer | undefined)[] | undefined
 
@@ -48,12 +54,22 @@ export class SeriesRows {
     this.#fromKeys.begin()
     this.#keys.begin()
     this.#dims.begin()
+    if (this.#slots.length > SLOTS_KEPT_MAX) this.#slots = new Int32Array(SLOTS_INITIAL)
     this.#length = 0
+    this.#rewritten = 0
+  }
+
+  /** So many stored names may still be written again in this commit: merges of others wait. */
+  get rewritesLeft(): number {
+    return LIMITS.namesRewrittenMax - this.#rewritten
   }
 
   add(place: Place, dictionary: SeriesDictionary, { stored, runs }: RunChange): void {
     const first = runs[0]!.first
-    if (first < stored) this.#replaced.push({ ...place, first, until: stored })
+    if (first < stored) {
+      this.#replaced.push({ ...place, first, until: stored })
+      this.#rewritten += stored - first
+    }
     for (const run of runs) this.#addRun(place, dictionary, run)
   }
 
@@ -74,7 +90,8 @@ export class SeriesRows {
     for (const slot of sorted) {
       const keyEnd = dictionary.keyEndOf(slot)
       const dims = keyEnd === dictionary.endOf(slot) ? undefined : dimsOf(dictionary.name(slot))
-      const size = SERIES_BYTES + keyEnd - dictionary.startOf(slot) + (dims?.length ?? 0)
+      const dimsSize = dims === undefined ? 0 : DIMS_BYTES + dims.length
+      const size = SERIES_BYTES + keyEnd - dictionary.startOf(slot) + dimsSize
       if (this.#length > blockStart && blockBytes + size > BLOCK_BYTES_MAX) {
         this.#closeBlock(place, run, block++)
         blockStart = this.#length

@@ -5,6 +5,8 @@ const HEADER_BYTES = 20
 const LENGTH_BYTES = 4
 const NULL_LENGTH = -1
 const BYTES_INITIAL = 4096
+/** What a commit with more names has taken is let go of. */
+const BYTES_KEPT_MAX = 2 ** 22
 
 const QUOTE = 34
 const BACKSLASH = 92
@@ -23,6 +25,10 @@ export class TextArray {
   #opened = 0
 
   begin(): void {
+    if (this.#bytes.length > BYTES_KEPT_MAX) {
+      this.#bytes = new Uint8Array(BYTES_INITIAL)
+      this.#view = viewOf(this.#bytes)
+    }
     this.#length = HEADER_BYTES
     this.#count = 0
     this.#hasNulls = false

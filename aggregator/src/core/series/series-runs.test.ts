@@ -9,10 +9,11 @@ class Table {
   readonly written: number[] = []
   readonly policy = new SeriesRuns()
 
-  commit(until: number): void {
-    const change = this.policy.extend(until)
+  commit(until: number, rewritesMax?: number): void {
+    const change = this.policy.extend(until, rewritesMax)
     if (change === undefined) return
     const first = change.runs[0]!.first
+    assert(change.stored - first <= (rewritesMax ?? Infinity))
     const kept = this.runs.filter((run) => run.first < first)
     assert.equal(kept.at(-1)?.until ?? 0, first)
     assert.equal(this.runs.at(-1)?.until ?? 0, change.stored)
@@ -62,6 +63,25 @@ test('runs follow one another, at most 31 beside the final ones, each name is wr
       expect(table.written.reduce((most, one) => Math.max(most, one), 0)).toBeLessThanOrEqual(6)
       const final = table.runs.length - table.small
       expect(final).toBeLessThanOrEqual(size / (RUN_SERIES_MAX / 2))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('I12: no more names are written again than may be, and merges that had to wait are made up for', () => {
+  const change = fc.tuple(fc.integer({ min: 1, max: 600 }), fc.nat(2000))
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 300 }), (all) => {
+      const table = new Table()
+      let size = 0
+      for (const [more, rewritesMax] of all) {
+        table.commit((size += more), rewritesMax)
+        table.expectSound(size)
+      }
+      // As many again of the largest size: what waited is in the way of each of them.
+      for (const _ of all) table.commit((size += 600))
+      table.expectSound(size)
+      expect(table.small).toBeLessThanOrEqual(31)
     }),
     { numRuns: 60 },
   )

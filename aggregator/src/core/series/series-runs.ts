@@ -21,7 +21,8 @@ export type RunChange = { stored: number; runs: readonly SeriesRun[] }
  * The stored runs of one counter in one partition, which follow one another from slot 0 on, and how
  * new series change them: as in a log-structured merge tree, tier by tier. The sizes of a tier are
  * within a factor of 8; no run is of a higher tier than one before it, and of each tier there are at
- * most 7. So there are at most 31 runs beside the final ones, and a name is written at most 6 times.
+ * most 7, unless a merge has to wait. So there are at most 31 runs beside the final ones, and a name
+ * is written at most 6 times.
  */
 export class SeriesRuns {
   readonly #firsts: number[] = []
@@ -43,14 +44,17 @@ export class SeriesRuns {
     this.#until = until
   }
 
-  /** Takes the series up to `until` in; undefined when none is new. */
-  extend(until: number): RunChange | undefined {
+  /**
+   * Takes the series up to `until` in; undefined when none is new. A merge that would write more
+   * than `rewritesMax` stored names again waits for a later call.
+   */
+  extend(until: number, rewritesMax = Infinity): RunChange | undefined {
     const stored = this.#until
     if (until <= stored) return undefined
     let first = stored
     for (;;) {
       const from = this.#mergedFrom(first, until)
-      if (from === this.#firsts.length) break
+      if (from === this.#firsts.length || stored - this.#firsts[from]! > rewritesMax) break
       first = this.#firsts[from]!
       this.#firsts.length = from
     }

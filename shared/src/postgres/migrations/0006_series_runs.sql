@@ -38,11 +38,17 @@ begin
   ) with (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.05);
   alter table series_runs alter column filter set storage external;
 
-  create view series as
-  select r.counter, r.partition, u.slot, u.key, coalesce(u.dims, '{}') as dims
-  from series_runs r cross join unnest(r.keys, r.slots, r.dims) u (key, slot, dims);
-
   perform set_config('search_path', path, true);
+end
+$body$;
+
+create function countersink.create_series_view(generation int) returns void language plpgsql as $body$
+begin
+  execute format($view$
+    create view %1$I.series as
+    select r.counter, r.partition, u.slot, u.key, coalesce(u.dims, '{}') as dims
+    from %1$I.series_runs r cross join unnest(r.keys, r.slots, r.dims) u (key, slot, dims)
+  $view$, 'countersink_' || generation);
 end
 $body$;
 
@@ -59,6 +65,7 @@ begin
   perform countersink.create_generation_0005(generation);
   perform countersink.drop_series_table(generation);
   perform countersink.create_series_runs(generation);
+  perform countersink.create_series_view(generation);
 end
 $body$;
 
@@ -163,10 +170,11 @@ begin
   perform set_config('search_path', format('%I, pg_temp', 'countersink_' || generation), true);
   -- Names of millions of series are sorted.
   perform set_config('work_mem', '64MB', true);
-  -- No commit and no claim while this goes on; readers see the old table until it is done.
+  -- No commit and no claim while this goes on; readers have the old table. A commit locks partitions
+  -- first, so this does, too.
   lock table partitions in share row exclusive mode;
   -- Perhaps nobody has analyzed it yet.
-  analyze series_0006;
+  analyze series;
 
   insert into series_runs (counter, partition, first, until, from_key, block, keys, slots, dims)
   with measured as (
@@ -174,7 +182,7 @@ begin
       -- A key and a slot in arrays; the dims too where there are any.
       sum(12 + octet_length(key) + case when dims = '{}' then 0 else pg_column_size(dims) end)
         over (partition by counter, partition, slot >> 15 order by key, slot) as through
-    from series_0006
+    from series
   ), blocks as (
     select counter, partition, run, through / 3800 as place, min(key) as from_key,
       min(slot) as least, max(slot) as greatest,
@@ -198,16 +206,27 @@ begin
 end
 $body$;
 
--- The views of the live generation go on with the old table under its new name until they are
--- pointed at the view `series`: they are not dropped, and so keep who may read them.
+do $body$
+declare
+  one int;
+begin
+  for one in select generation from countersink.generations order by generation loop
+    perform countersink.create_series_runs(one);
+    perform countersink.sort_series_0006(one);
+  end loop;
+end
+$body$;
+
+-- From here on readers wait. They lock a view before what it reads, so this does, too: pointed at the
+-- old table once more, the views are locked. They are not dropped, and so keep who may read them.
+select countersink.point_views_at(generation) from countersink.generations where state = 'live';
 do $body$
 declare
   one int;
 begin
   for one in select generation from countersink.generations order by generation loop
     execute format('alter table %I.series rename to series_0006', 'countersink_' || one);
-    perform countersink.create_series_runs(one);
-    perform countersink.sort_series_0006(one);
+    perform countersink.create_series_view(one);
   end loop;
 end
 $body$;
