@@ -1,3 +1,4 @@
+import { keyMark } from '@countersink/shared/key-filter'
 import type pg from 'pg'
 
 const RUN_SERIES_MAX = 32_768
@@ -12,6 +13,7 @@ type Block = {
   keys: string[]
   slots: number[]
   dims: (Record<string, string> | null)[] | null
+  filter: string[] | null
 }
 
 export type StoredName = { key: string; dims: Record<string, string> }
@@ -32,7 +34,7 @@ export async function readRuns(
   counters: readonly string[],
 ): Promise<StoredRuns> {
   const { rows } = await client.query<Block>(
-    `select c.name || '/' || r.partition as place, first, until, from_key, block, keys, slots, dims
+    `select c.name || '/' || r.partition as place, first, until, from_key, block, keys, slots, dims, filter
      from ${schema}.series_runs r join ${schema}.counters c using (counter)
      where c.name = any($1)
      order by place, first, block`,
@@ -61,9 +63,11 @@ function addRun(all: StoredRuns, run: readonly Block[]): void {
   for (const [i, block] of run.entries()) {
     if (block.block !== i || block.until !== until) flaw(`block ${block.block} in place ${i}`)
     if (block.from_key !== (i === 0 ? '' : block.keys[0])) flaw(`block ${i} from another key`)
+    if ((block.filter === null) !== i > 0) flaw(`block ${i} has a filter, or has none`)
     if (block.dims !== null && block.dims.length !== block.keys.length) flaw('lengths of arrays')
     for (const [j, key] of block.keys.entries()) {
       found.push({ key, dims: block.dims?.[j] ?? {}, slot: block.slots[j]! })
+      if (!mayHave(run[0]!.filter, key)) flaw(`the filter denies ${key}`)
     }
   }
   const sorted = found.toSorted(
@@ -75,4 +79,9 @@ function addRun(all: StoredRuns, run: readonly Block[]): void {
   if (found.length !== until - first) flaw(`${found.length} names`)
   names.push(...found.map(({ key, dims }) => ({ key, dims })))
   sizes.push(until - first)
+}
+
+function mayHave(filter: readonly string[] | null, key: string): boolean {
+  const { hash, bits } = keyMark(key)
+  return filter !== null && (BigInt(filter[hash % filter.length] ?? 0) & bits) === bits
 }

@@ -1,9 +1,10 @@
+import { KeyFilter } from '@countersink/shared/key-filter'
 import type pg from 'pg'
 import { parseSeriesName, type SeriesDictionary } from '../core/series/series-dictionary.ts'
 import { sortedSlots } from '../core/series/series-order.ts'
 import type { RunChange, SeriesRun } from '../core/series/series-runs.ts'
 import { LIMITS } from '../limits.ts'
-import { int4ArrayParameter, int4s } from './binary-arrays.ts'
+import { bigInt8ArrayParameter, int4ArrayParameter, int4s } from './binary-arrays.ts'
 import { movedPartitions } from './moved.ts'
 import { TextArray } from './text-arrays.ts'
 
@@ -33,7 +34,7 @@ type Place = { counter: number; partition: number }
 export class SeriesRows {
   readonly #schema: string
   #replaced: (Place & SeriesRun)[] = []
-  #blocks: (Place & SeriesRun & { block: number; end: number })[] = []
+  #blocks: (Place & SeriesRun & { block: number; end: number; filterEnd: number })[] = []
   readonly #fromKeys = new TextArray()
   /** Each element the text form of an array. */
   readonly #keys = new TextArray()
@@ -41,6 +42,8 @@ export class SeriesRows {
   #slots = new Int32Array(SLOTS_INITIAL)
   #length = 0
   #rewritten = 0
+  /** The words of the runs' filters, one behind the other. */
+  #filters: bigint[] = []
   /** Of the open block, once one of its series has any. */
   #blockDims: (Buffer | undefined)[] | undefined
 
@@ -56,6 +59,7 @@ export class SeriesRows {
     this.#dims.begin()
     if (this.#slots.length > SLOTS_KEPT_MAX) this.#slots = new Int32Array(SLOTS_INITIAL)
     this.#length = 0
+    this.#filters = []
     this.#rewritten = 0
   }
 
@@ -84,6 +88,7 @@ export class SeriesRows {
   #addRun(place: Place, dictionary: SeriesDictionary, run: SeriesRun): void {
     const sorted = sortedSlots(dictionary, run.first, run.until)
     this.#slots = roomFor(this.#slots, this.#length, sorted.length)
+    this.#addFilter(dictionary, sorted)
     let block = 0
     let blockStart = this.#length
     let blockBytes = 0
@@ -108,6 +113,14 @@ export class SeriesRows {
     this.#closeBlock(place, run, block)
   }
 
+  #addFilter(dictionary: SeriesDictionary, slots: Int32Array): void {
+    const filter = new KeyFilter(slots.length)
+    for (const slot of slots) {
+      filter.add(dictionary.bytes, dictionary.startOf(slot), dictionary.keyEndOf(slot))
+    }
+    for (const word of filter.words()) this.#filters.push(word)
+  }
+
   #openBlock(dictionary: SeriesDictionary, slot: number, block: number): void {
     this.#fromKeys.open()
     if (block > 0) {
@@ -122,7 +135,8 @@ export class SeriesRows {
   #closeBlock(place: Place, run: SeriesRun, block: number): void {
     this.#keys.addCode(BRACE_CLOSE)
     this.#keys.close()
-    this.#blocks.push({ ...place, ...run, block, end: this.#length })
+    const filterEnd = this.#filters.length
+    this.#blocks.push({ ...place, ...run, block, end: this.#length, filterEnd })
     if (this.#blockDims === undefined) return this.#dims.addNull()
     this.#dims.open()
     this.#dims.addCode(BRACE_OPEN)
@@ -165,12 +179,14 @@ export class SeriesRows {
       name: `insert-runs-${s}`,
       text: `with ${movedPartitions(s)}
         insert into ${s}.series_runs
-          (counter, partition, first, until, from_key, block, keys, slots, dims)
+          (counter, partition, first, until, from_key, block, keys, slots, dims, filter)
         select u.counter, u.partition, u.first, u.until, u.from_key, u.block, u.keys::text[],
-          ($14::int[])[u.slots_lo : u.slots_hi], u.dims::jsonb[]
+          ($14::int[])[u.slots_lo : u.slots_hi], u.dims::jsonb[],
+          nullif(($17::bigint[])[u.filter_lo : u.filter_hi], '{}')
         from unnest($4::int[], $5::int[], $6::int[], $7::int[], $8::text[], $9::int[], $10::text[],
-          $11::text[], $12::int[], $13::int[])
-          u (counter, partition, first, until, from_key, block, keys, dims, slots_lo, slots_hi)
+          $11::text[], $12::int[], $13::int[], $15::int[], $16::int[])
+          u (counter, partition, first, until, from_key, block, keys, dims, slots_lo, slots_hi,
+            filter_lo, filter_hi)
         join moved using (partition)`,
       values: [
         ...moved,
@@ -185,6 +201,10 @@ export class SeriesRows {
         int4s(rows.map((_, row) => (rows[row - 1]?.end ?? 0) + 1)),
         int4s(rows.map(({ end }) => end)),
         int4ArrayParameter(this.#slots, 0, this.#length),
+        // Only a run's first block has any of it: the others begin where it has ended.
+        int4s(rows.map((_, row) => (rows[row - 1]?.filterEnd ?? 0) + 1)),
+        int4s(rows.map(({ filterEnd }) => filterEnd)),
+        bigInt8ArrayParameter(this.#filters),
       ],
     }
   }

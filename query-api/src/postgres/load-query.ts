@@ -49,9 +49,9 @@ async function loadPartitions(client: ClientBase, schema: string): Promise<Loade
      from ${schema}.partitions p
      left join ${schema}.partition_counters pc using (partition)
      left join lateral (
-       select slot from ${schema}.series
+       select until - 1 as slot from ${schema}.series_runs
        where counter = pc.counter and partition = p.partition
-       order by slot desc limit 1
+       order by first desc limit 1
      ) s on true
      group by p.partition`,
   )

@@ -9,6 +9,8 @@ export type PoolOptions = {
   statementTimeoutMs: number
   /** A transaction in which nothing happens for so long is ended by the server, its connection too. */
   idleInTransactionTimeoutMs?: number
+  /** Settings of each session, `name=value`. */
+  settings?: readonly string[]
   logger: Logger
 }
 
@@ -23,6 +25,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     max: options.connectionsMax,
     statement_timeout: options.statementTimeoutMs,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
+    options: options.settings?.map((setting) => `-c ${setting}`).join(' '),
     connectionTimeoutMillis: 5000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
