@@ -3,6 +3,7 @@ import { metricOf } from './aggregator-metrics.ts'
 import { COUNTED_CONTRACT, type CountedBed, createCountedBed } from './counted-bed.ts'
 import { createMoments } from './moments.ts'
 import { startPostgresProxy } from './postgres-proxy.ts'
+import { readRuns } from './series-runs.ts'
 import { type ServiceHandle, waitFor } from './stack.ts'
 
 /**
@@ -164,6 +165,45 @@ async function coldCopiesNeverCount(root: string | undefined) {
   })
 }
 
+const NAMED_SERIES = 60
+
+/** I1, I3: names of series and their slots stay, however runs merge, and after a kill. */
+async function namesStay(root: string | undefined) {
+  return await withBed(root, async (bed, start) => {
+    const aggregator = await start()
+    const now = Date.now()
+    const client = new pg.Client({ connectionString: bed.databaseUrl })
+    await client.connect()
+    try {
+      // One new series a commit: eight become a run, and the next eight another.
+      for (let n = 0; n < NAMED_SERIES; n++) {
+        bed.tally.add(await bed.writer.write([named(`a${n}`, n, now)]))
+        await bed.tally.settled()
+      }
+      await aggregator.kill()
+      const { flaws, sizes } = await readRuns(client, 'countersink_1', ['views'])
+      const merged = [...sizes.values()].filter((runs) => runs.some((size) => size === 8)).length
+      const found = { flaws, merged, before: await bed.tally.actual() }
+      const expected = { flaws: [], merged: 2, before: bed.tally.expected() }
+      if (flaws.length > 0) return { actual: found, expected }
+      await aggregator.start()
+      const again = Array.from({ length: NAMED_SERIES }, (_, n) => named(`b${n}`, n, now))
+      bed.tally.add(await bed.writer.write(again))
+      await bed.tally.settled()
+      return {
+        actual: { ...found, after: await bed.tally.actual() },
+        expected: { ...expected, after: bed.tally.expected() },
+      }
+    } finally {
+      await client.end()
+    }
+  })
+}
+
+function named(id: string, n: number, at: number) {
+  return { id, counter: 'views', key: `k${n}`, delta: 1, at }
+}
+
 const LOOKS_PER_LIFE = 5
 const KILLS_WITH_DIRT = 3
 const LIVES_MAX = 10
@@ -229,6 +269,7 @@ export const GUARANTEES = {
   'I5: copies never count, however late and after a kill': (root) => copiesNeverCount(root),
   'I5: copies of SDK-made ids never count, however late and after a kill': madeCopiesNeverCount,
   'I5: copies of ids that left the memory never count': coldCopiesNeverCount,
+  'I1, I3: names of series stay, however runs merge and after a kill': namesStay,
   'I13, I14: page + dirt is exact at every moment and after kills': pagesAndDirtAreExact,
 } satisfies Record<string, Guarantee>
 

@@ -13,9 +13,32 @@ const COPIES: GuaranteeName = 'I5: copies never count, however late and after a 
 const MADE_COPIES: GuaranteeName =
   'I5: copies of SDK-made ids never count, however late and after a kill'
 const COLD_COPIES: GuaranteeName = 'I5: copies of ids that left the memory never count'
+const NAMES: GuaranteeName = 'I1, I3: names of series stay, however runs merge and after a kill'
 const PAGES: GuaranteeName = 'I13, I14: page + dirt is exact at every moment and after kills'
 
 const MUTANTS: Mutant[] = [
+  {
+    name: 'a merge deletes a run too many',
+    caughtBy: NAMES,
+    patches: [
+      {
+        file: 'postgres/series-rows.ts',
+        from: 'and r.first >= u.first and',
+        to: 'and r.first >= u.first - 8 and',
+      },
+    ],
+  },
+  {
+    name: 'names in the order of their slots',
+    caughtBy: NAMES,
+    patches: [
+      {
+        file: 'postgres/series-rows.ts',
+        from: 'const sorted = sortedSlots(dictionary, run.first, run.until)',
+        to: 'const sorted = sortedSlots(dictionary, run.first, run.until).sort()',
+      },
+    ],
+  },
   {
     name: 'ids in Postgres are not asked for',
     caughtBy: COLD_COPIES,
