@@ -5,7 +5,8 @@ import { createTally, type Tally } from './tally.ts'
 
 const HOUR_MS = 3_600_000
 const CONTRACTS = 'defaults: { lateness: 24h, windows: [1m, 1h], breakdowns: [[country]] }'
-const KEYS = 500
+/** With their breakdowns three series each: two pages of a partition and more. */
+const KEYS = 1000
 
 /** What CONTRACTS says, for an oracle. */
 export const COUNTED_CONTRACT: OracleContract = {

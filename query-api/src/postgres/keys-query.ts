@@ -5,7 +5,7 @@ import { runsSql } from './series-runs.ts'
 /**
  * Keys of a counter that begin with `prefix`, in the order of their bytes, those after `after`. Each
  * statement brings the next keys of all runs, up to where the first of them was read no further: two
- * or three do nearly always.
+ * or three do when keys of a range are in all runs, and a few more when they came one after another.
  */
 export async function listKeys(
   database: Database,
@@ -16,12 +16,13 @@ export async function listKeys(
   limit: number,
 ): Promise<string[]> {
   const keys: string[] = []
-  for (let more = true; more && keys.length < limit;) {
+  let more = true
+  for (let share = 1; more && keys.length < limit; share *= 2) {
     const from = keys.at(-1) ?? after
     const rows = await database.ask<{ key: string; more: boolean }>({
       name: `keys_${generation}`,
       text: keysSql(generationSchema(generation)),
-      values: [counter, prefix, from, limit - keys.length],
+      values: [counter, prefix, from, limit - keys.length, share],
     })
     for (const { key } of rows) keys.push(key)
     more = rows[0]?.more ?? false
@@ -30,9 +31,9 @@ export async function listKeys(
 }
 
 /**
- * A run brings its part of twice the limit, by its size, and some more; so that the keys of all runs
- * up to the least of their last ones are hardly ever too few. It goes block by block from key to key:
- * a key with many breakdowns is passed at once.
+ * A run brings its part of twice the limit, by its size, and some more, `$5` times: so that the keys of
+ * all runs up to the least of their last ones are hardly ever too few. It goes block by block from key
+ * to key: a key with many breakdowns is passed at once.
  */
 function keysSql(s: string): string {
   const ofRun = `b.counter = $1 and b.partition = r.partition and b.first = r.first`
@@ -64,7 +65,8 @@ function keysSql(s: string): string {
   return `
     with recursive ${runsSql(s, 'select $1::int')},
     sized as (
-      select *, (2.0 * $4::int * (${size}) / sum(${size}) over ())::int + 16 as wanted from runs r
+      select *, $5::int * ((2.0 * $4::int * (${size}) / sum(${size}) over ())::int + 16) as wanted
+      from runs r
     ),
     parts (partition, first, wanted, keys, last, count) as (
       select r.partition, r.first, r.wanted, b.keys, c.last, c.count
