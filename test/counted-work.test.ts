@@ -13,15 +13,15 @@ const BOUNDS: Record<Encoding, Work> = {
     writesPerPage: 3.5, // 1.0 to 1.3
     commits: 11, // 2 to 4; on a slow machine more, since a commit comes every 2 s
     walBytesPerEvent: 50, // 24
-    allocatedBytesPerEvent: 200, // 50 to 97
+    allocatedBytesPerEvent: 160, // 45 to 97
     cpuMicrosPerEvent: 15, // 3 to 4
   },
   packed: {
     statementsPerCommit: 28, // 11 to 14
     writesPerPage: 3.5, // 1.0
     commits: 11, // 2 to 4
-    walBytesPerEvent: 20, // 9
-    allocatedBytesPerEvent: 200, // 50 to 104
+    walBytesPerEvent: 10, // 3.3
+    allocatedBytesPerEvent: 130, // 33 to 104
     cpuMicrosPerEvent: 12, // 2
   },
 }
