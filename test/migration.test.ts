@@ -1,26 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { processEnvironment } from '@countersink/local/config'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { BEFORE_RUNS, migrateTo } from './earlier-database.ts'
 import { type PostgresProxy, startPostgresProxy } from './postgres-proxy.ts'
 import { createFixture } from './query-fixture.ts'
 import { databaseUrl } from './servers.ts'
 import { waitFor } from './stack.ts'
 
 const MIGRATOR = fileURLToPath(new URL('migrator.ts', import.meta.url))
-const MIGRATIONS = new URL('../shared/src/postgres/migrations/', import.meta.url)
-const EARLIER = [
-  '0001_countersink',
-  '0002_small_sums',
-  '0003_pages_of_256',
-  '0004_cold_ids',
-  '0005_pages_of_512',
-]
 const MIGRATORS = 6
 
 const name = `t_${randomBytes(6).toString('hex')}`
@@ -58,21 +50,6 @@ async function withDatabase<T>(work: (client: pg.Client) => Promise<T>): Promise
     return await work(client)
   } finally {
     await client.end()
-  }
-}
-
-/** As if these were all migrations that there are. */
-async function migrateTo(client: pg.Client, migrations: readonly string[]): Promise<void> {
-  await client.query(
-    `create table public.countersink_migrations
-       (id serial primary key, name varchar(255) not null, run_on timestamp not null)`,
-  )
-  for (const migration of migrations) {
-    await client.query(await readFile(new URL(`${migration}.sql`, MIGRATIONS), 'utf8'))
-    await client.query(
-      'insert into public.countersink_migrations (name, run_on) values ($1, now())',
-      [migration],
-    )
   }
 }
 
@@ -124,7 +101,7 @@ test('what was counted before sums stood as int4 is read beside what is counted 
   const direct = databaseUrl(inject('servers').adminUrl, name)
   const at = Date.UTC(2026, 0, 1)
   await withDatabase(async (client) => {
-    await migrateTo(client, EARLIER.slice(0, 1))
+    await migrateTo(client, BEFORE_RUNS.slice(0, 1))
     await client.query(
       `insert into countersink_1.counters (name) values ('views');
        insert into countersink_1.window_sizes (counter, size) values (1, 60000);
@@ -160,7 +137,7 @@ test('names move into runs beside a commit under way, and beside who reads', asy
   const direct = databaseUrl(inject('servers').adminUrl, name)
   const names = 150_000
   await withDatabase(async (client) => {
-    await migrateTo(client, EARLIER)
+    await migrateTo(client, BEFORE_RUNS)
     await client.query(
       `insert into countersink_1.counters (name) values ('views');
        insert into countersink_1.partitions (partition, start, next, floor, ids_floor)

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { createLogger } from '@countersink/shared/log'
 import { PAGE_SLOTS } from '@countersink/shared/page-format'
 import { migrate } from '@countersink/shared/postgres/migrate'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { migrateTo } from './earlier-database.ts'
 import { createLogWriter, type LogWriter, type WrittenEvent } from './log-writer.ts'
 import { type OracleEvent, seriesName } from './oracle/oracle.ts'
 import {
@@ -23,7 +23,6 @@ import { readTotals, readWindows } from './view-sums.ts'
  * own, with dirt and floors that lag, in a live generation and in one that is being built.
  */
 
-const MIGRATIONS = new URL('../shared/src/postgres/migrations/', import.meta.url)
 const EARLIER = [
   '0001_countersink',
   '0002_small_sums',
@@ -75,20 +74,6 @@ async function stopServices(): Promise<void> {
   await client?.end()
   await admin.query(`drop database if exists ${name} with (force)`)
   await admin.end()
-}
-
-async function migrateTo(migrations: readonly string[]): Promise<void> {
-  await client.query(
-    `create table public.countersink_migrations
-       (id serial primary key, name varchar(255) not null, run_on timestamp not null)`,
-  )
-  for (const migration of migrations) {
-    await client.query(await readFile(new URL(`${migration}.sql`, MIGRATIONS), 'utf8'))
-    await client.query(
-      'insert into public.countersink_migrations (name, run_on) values ($1, now())',
-      [migration],
-    )
-  }
 }
 
 /** Appends events of further ids to the topic. */
@@ -202,7 +187,7 @@ describe.each(LAYOUTS)(
     afterAll(stopServices)
 
     test('I13, I14: pages folded to anywhere become pages of 512 slots of the same sums', async () => {
-      await migrateTo(migrations)
+      await migrateTo(client, migrations)
       await fillEarlierDatabase(layout)
       const nexts = `select count(distinct next) as n from countersink_1.${layout.windows}
       where partition = 0`

@@ -1,22 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { createLogger } from '@countersink/shared/log'
 import { migrate } from '@countersink/shared/postgres/migrate'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { BEFORE_RUNS, migrateTo } from './earlier-database.ts'
 import { readRuns, type StoredName } from './series-runs.ts'
 import { databaseUrl } from './servers.ts'
 
 /* A database from before names stood in runs, with two generations, breakdowns and strange keys. */
 
-const MIGRATIONS = new URL('../shared/src/postgres/migrations/', import.meta.url)
-const EARLIER = [
-  '0001_countersink',
-  '0002_small_sums',
-  '0003_pages_of_256',
-  '0004_cold_ids',
-  '0005_pages_of_512',
-]
 const SERIES = 100_000
 const PARTITIONS = 2
 const STRANGE = ['"', '\\', '{a,b}', 'NULL', '\u{1f600}', '\uffee', 'x'.repeat(1024)]
@@ -33,16 +25,7 @@ beforeAll(async () => {
   await admin.query(`create database ${name}`)
   client = new pg.Client({ connectionString: databaseUrl(adminUrl, name) })
   await client.connect()
-  await client.query(
-    `create table public.countersink_migrations
-       (id serial primary key, name varchar(255) not null, run_on timestamp not null)`,
-  )
-  for (const migration of EARLIER) {
-    await client.query(await readFile(new URL(`${migration}.sql`, MIGRATIONS), 'utf8'))
-    await client.query('insert into countersink_migrations (name, run_on) values ($1, now())', [
-      migration,
-    ])
-  }
+  await migrateTo(client, BEFORE_RUNS)
   await client.query(`select countersink.create_generation(2);
     insert into countersink.generations (generation, state) values (2, 'building')`)
   for (const schema of ['countersink_1', 'countersink_2']) await fill(schema)
