@@ -241,7 +241,10 @@ async function pagesAndDirtAreExact(root: string | undefined) {
         if ((await moments.look()).dirty) killsWithDirt++
         await aggregator.start()
       }
+      // The pages of totals are dirty once more, and all are written: none can hide in the log.
+      await whileWriting(moments.look)
       await bed.tally.settled()
+      await waitFor(async () => !(await moments.look()).dirty, { what: 'all pages to be written' })
       const { actual, expected } = await moments.look()
       const beyondClocks = await pagesBeyondClocks(bed)
       return {
