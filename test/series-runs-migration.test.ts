@@ -1,15 +1,22 @@
 import { randomBytes } from 'node:crypto'
+import { hashKeyOf } from '@countersink/aggregator/core/keyed-hash'
+import { createDatabase } from '@countersink/query-api/postgres/database'
+import { findSeries } from '@countersink/query-api/postgres/series-query'
+import { parseContracts } from '@countersink/shared/contracts'
 import { createLogger } from '@countersink/shared/log'
 import { migrate } from '@countersink/shared/postgres/migrate'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { BEFORE_RUNS, migrateTo } from './earlier-database.ts'
+import { type CommitPlan, PartitionDriver } from './partition-driver.ts'
 import { readRuns, type StoredName } from './series-runs.ts'
 import { databaseUrl } from './servers.ts'
+import { createTestBed, waitFor } from './stack.ts'
 
 /* A database from before names stood in runs, with two generations, breakdowns and strange keys. */
 
-const SERIES = 100_000
+/** More in a partition than one commit gives filters to. */
+const SERIES = 150_000
 const PARTITIONS = 2
 const STRANGE = ['"', '\\', '{a,b}', 'NULL', '\u{1f600}', '\uffee', 'x'.repeat(1024)]
 
@@ -41,7 +48,9 @@ afterAll(async () => {
 async function fill(schema: string): Promise<void> {
   await client.query(`insert into ${schema}.counters (name) values ('views'), ('likes');
     insert into ${schema}.partitions (partition, start, next, floor, ids_floor, token)
-      select p, 0, 0, 0, 0, gen_random_uuid() from generate_series(0, ${PARTITIONS - 1}) p`)
+      select p, 0, 0, 0, 0, gen_random_uuid() from generate_series(0, ${PARTITIONS - 1}) p;
+    insert into ${schema}.partition_counters (partition, counter, ordinal, clock)
+      values (0, 1, 0, 0), (1, 1, 0, 0), (1, 2, 1, 0)`)
   // Every tenth key has a breakdown beside its total, and one key has thousands.
   await client.query(
     `insert into ${schema}.series (counter, partition, slot, key, dims)
@@ -86,7 +95,7 @@ test('I1: names one in a row become sorted runs of the same names and slots, in 
       })
       expect(flaws).toEqual([])
       expect(names).toEqual(before[i])
-      expect(sizes.get('views/0')).toEqual([32_768, SERIES / PARTITIONS - 32_768])
+      expect(sizes.get('views/0')).toEqual([32_768, 32_768, SERIES / PARTITIONS - 65_536])
       // The view that is left in the table's place.
       expect(await oldNames(schema)).toEqual(before[i])
     }
@@ -101,6 +110,70 @@ test('I1: names one in a row become sorted runs of the same names and slots, in 
   } finally {
     await client.query('drop owned by reader_of_views; drop role reader_of_views')
   }
+})
+
+const CONTRACTS = parseContracts('')
+const COMMIT: CommitPlan = { picks: [], cachedMax: 1000, fails: false }
+
+async function unfiltered(partition: number): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::int as count from countersink_1.series_runs
+     where partition = $1 and block = 0 and filter is null`,
+    [partition],
+  )
+  return rows[0]!.count
+}
+
+/** Where series are that there are, in one partition or both, and some that there are not. */
+async function findSome(url: string): Promise<unknown> {
+  const database = createDatabase(url, createLogger('test', 'warn'))
+  try {
+    const stored = [...before[0].values()].flat().filter((_, i) => i % 1999 === 0)
+    const dims = ({ dims }: StoredName): string => JSON.stringify(dims)
+    const asked = stored.map((one) => ({ counter: 1, key: one.key, dims: dims(one) }))
+    const absent = asked.map((one) => ({ ...one, key: `no ${one.key}` }))
+    return await findSeries(database, 1, [...asked, ...absent])
+  } finally {
+    await database.stop()
+  }
+}
+
+test('I3, I12: runs of a migration get filters from their owner, so many a commit, through a failure, a take-over and at rest', async () => {
+  const url = databaseUrl(inject('servers').adminUrl, name)
+  const writer = new pg.Client({ connectionString: url, pipeline: true })
+  await writer.connect()
+  const found = await findSome(url)
+  const owner = (partition: number): PartitionDriver => {
+    const hashKey = hashKeyOf(Buffer.from('0123456789abcdef'))
+    return new PartitionDriver({ client, writer, schema: 'countersink_1', partition, hashKey })
+  }
+  try {
+    const [one, next] = [owner(0), owner(0)]
+    await one.claim(CONTRACTS)
+    await one.commit({ ...COMMIT, fails: true })
+    expect(await unfiltered(0)).toBe(1)
+    await next.claim(CONTRACTS)
+    expect(await one.commit(COMMIT)).toMatchObject({ fenced: [{}] })
+    expect(await unfiltered(0)).toBe(1)
+    await next.commit(COMMIT)
+    expect(await unfiltered(0)).toBe(0)
+    expect(await findSome(url)).toEqual(found)
+  } finally {
+    await writer.end()
+  }
+  expect(await unfiltered(1)).toBe(4)
+  const bed = await createTestBed({ partitions: PARTITIONS, env: { DATABASE_URL: url } })
+  try {
+    // Nothing is ever written to this topic.
+    await bed.startService('aggregator')
+    await waitFor(async () => (await unfiltered(1)) === 0, { what: 'filters of all runs' })
+  } finally {
+    await bed.stop()
+  }
+  const { names, flaws } = await readRuns(client, 'countersink_1', ['views', 'likes'])
+  expect(flaws).toEqual([])
+  expect(names).toEqual(before[0])
+  expect(await findSome(url)).toEqual(found)
 })
 
 test('what was written for the table cannot write, and a later generation has runs alone', async () => {

@@ -77,6 +77,21 @@ test('idle, dirty pages are written after a while, but not when draining', () =>
   expect(pace.due(true)).toBeUndefined()
 })
 
+test('idle, runs that lack their filters get them, as dirty pages are written', () => {
+  const { pace, state } = setUp()
+  const counter = state.counters.list[state.counters.deal(Buffer.from('views'))]!
+  counter.runs.restore({ first: 0, until: 10 }, false)
+  expect(pace.due(false)).toBeUndefined()
+  vi.advanceTimersByTime(LIMITS.idleFlushMs)
+  expect(pace.due(false)).toBe('idle')
+  expect(pace.due(true)).toBeUndefined()
+  pace.begun('idle')
+  expect(pace.takesPart(state)).toBe(true)
+  counter.runs.takeUnfiltered(10)
+  expect(pace.due(false)).toBeUndefined()
+  expect(pace.takesPart(state)).toBe(false)
+})
+
 test('behind, commits wait until they are large or old', () => {
   const { pace, state, owned } = setUp()
   owned.logEnd = LIMITS.behindEventsMin + 10

@@ -7,7 +7,8 @@ import type { Ownership } from './ownership.ts'
 /**
  * When to commit. Live: as soon as something is folded, but not more often than the interval, so
  * that what comes is seen at once. Behind: large commits, since what one costs is mostly its pages;
- * the one that has caught up, or was hurried, leaves no page behind. Idle with dirt: pages alone, so that a take-over finds little.
+ * the one that has caught up, or was hurried, leaves no page behind. Idle with dirt: pages alone, so that a take-over finds little. Idle with runs
+ * of series that lack their filters: those.
  */
 export class CommitPace {
   readonly #ownership: Pick<Ownership, 'loaded'>
@@ -61,10 +62,11 @@ export class CommitPace {
     const loaded = this.#ownership.loaded()
     const moved = loaded.some(({ state }) => state!.isMoved)
     const dirty = loaded.some(({ state }) => state!.dirt.sums.size > 0)
+    const lacking = loaded.some(({ state }) => state!.lacksFilters)
     const sinceMs = performance.now() - this.#lastCommitAt
     if (this.#hurried && (moved || dirty)) return 'flush'
     if (!moved) {
-      if (!dirty || draining) return undefined
+      if ((!dirty && !lacking) || draining) return undefined
       if (this.#wasBehind) return 'flush'
       return sinceMs >= LIMITS.idleFlushMs ? 'idle' : undefined
     }
@@ -78,9 +80,13 @@ export class CommitPace {
     return hasCaughtUp && !draining ? 'flush' : 'live'
   }
 
-  /** While others are live, a partition that fell silent writes its pages a few at a time as well. */
+  /**
+   * While others are live, a partition that fell silent writes its pages a few at a time as well, and
+   * the filters that it lacks.
+   */
   takesPart(state: PartitionState): boolean {
-    return state.isMoved || (this.#takesAll && state.dirt.sums.size > 0)
+    if (state.isMoved) return true
+    return this.#takesAll && (state.dirt.sums.size > 0 || state.lacksFilters)
   }
 
   /** Waits until the next commit may be due; called when none is. */

@@ -25,7 +25,7 @@ export const LIMITS = {
   /** All dirty pages get their turn within about this many live commits. */
   livePagesTurns: 40,
   idlePagesMax: 512,
-  /** Stored names of series that merges write again in one commit, 1 us each: others wait for the next. */
+  /** Stored names of series that one commit merges, 1 us each, or gives a filter: others wait for the next. */
   namesRewrittenMax: 65_536,
   /** Behind by more than this many events, commits are large and write all pages. */
   behindEventsMin: 50_000,

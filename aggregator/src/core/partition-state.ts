@@ -64,4 +64,9 @@ export class PartitionState {
   get isMoved(): boolean {
     return this.next > this.first
   }
+
+  /** True while stored runs of series have no look-up filter yet. */
+  get lacksFilters(): boolean {
+    return this.counters.list.some(({ runs }) => runs.lackFilters)
+  }
 }

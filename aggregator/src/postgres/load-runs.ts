@@ -32,7 +32,8 @@ export async function loadRuns(
     const from = state.runs.until
     const rows = await copyOut(
       client,
-      `select first, until, keys, slots, dims from ${schema}.series_runs
+      `select first, until, keys, slots, dims, block = 0 and filter is null
+       from ${schema}.series_runs
        where counter = ${counter} and partition = ${partition}
          and first >= ${from} and first < ${from + SLOTS_PER_READ}
        order by first, from_key, block`,
@@ -40,12 +41,13 @@ export async function loadRuns(
     for (let at = 0; at < rows.length;) {
       const first = rows[at]![0]!.readInt32BE()
       const until = rows[at]![1]!.readInt32BE()
+      const hasFilter = rows[at]![5]![0] === 0
       const names = new RunNames(first, until)
       for (; at < rows.length && rows[at]![0]!.readInt32BE() === first; at++) {
         const [, , keys, slots, dims] = rows[at]!
         names.addBlock(keys!, slots!, dims!)
       }
-      names.deal(state)
+      names.deal(state, hasFilter)
       // The partitions that are live must not stand still meanwhile.
       await nextTurn()
     }
@@ -92,8 +94,8 @@ class RunNames {
     }
   }
 
-  deal({ dictionary, runs }: CounterState): void {
-    runs.restore({ first: this.#first, until: this.#until })
+  deal({ dictionary, runs }: CounterState, hasFilter: boolean): void {
+    runs.restore({ first: this.#first, until: this.#until }, hasFilter)
     for (const [place, name] of this.#names.entries()) {
       assert(name !== undefined, `slot ${this.#first + place} has no name`)
       dictionary.deal(name, 0, name.length, this.#keyLengths[place]!)

@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import { int4s, int8s } from './binary-arrays.ts'
+import { LIMITS } from '../limits.ts'
 import { movedPartitions } from './moved.ts'
+import { RunFilters } from './run-filters.ts'
 import { SeriesRows } from './series-rows.ts'
 import { SumColumns, sumColumnsSql } from './sum-columns.ts'
 
@@ -29,6 +31,7 @@ export type DeltaRow = { partition: number; first: number; counter: number; star
 export class LogRows {
   readonly #schema: string
   readonly series: SeriesRows
+  readonly filters: RunFilters
   readonly sums = new SumColumns()
   #commits: CommitRow[] = []
   #deltas: DeltaRow[] = []
@@ -36,13 +39,20 @@ export class LogRows {
   constructor(schema: string) {
     this.#schema = schema
     this.series = new SeriesRows(schema)
+    this.filters = new RunFilters(schema)
   }
 
   begin(): void {
     this.series.begin()
+    this.filters.begin()
     this.#commits = []
     this.#deltas = []
     this.sums.begin()
+  }
+
+  /** Of so many stored names runs may still be written in this commit: what is more waits. */
+  get rewritesLeft(): number {
+    return LIMITS.namesRewrittenMax - this.series.rewritten - this.filters.names
   }
 
   addCommit(row: CommitRow): void {
@@ -57,7 +67,7 @@ export class LogRows {
 
   /** The statements, to be run in this order; those without rows are left out. */
   statements(moved: readonly unknown[]): pg.QueryConfig[] {
-    const statements = this.series.statements(moved)
+    const statements = [...this.series.statements(moved), ...this.filters.statements(moved)]
     if (this.#commits.length > 0) statements.push(this.#insertCommits(moved))
     if (this.#deltas.length > 0) statements.push(this.#insertDeltas(moved))
     return statements

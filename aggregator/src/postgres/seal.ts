@@ -86,8 +86,12 @@ function addSeries(
   log: LogRows,
 ): void {
   const size = unfolded.foldedSize(ordinal, counter, next)
-  const change = counter.runs.extend(size, log.series.rewritesLeft)
-  if (change) log.series.add({ counter: id, partition }, counter.dictionary, change)
+  const place = { counter: id, partition }
+  const change = counter.runs.extend(size, log.rewritesLeft)
+  if (change) log.series.add(place, counter.dictionary, change)
+  for (const run of counter.runs.takeUnfiltered(log.rewritesLeft)) {
+    log.filters.add(place, counter.dictionary, run)
+  }
 }
 
 function addCommit(sealed: SealedPartition, ids: Buffer, log: LogRows): void {

@@ -1,11 +1,10 @@
-import { KeyFilter } from '@countersink/shared/key-filter'
 import type pg from 'pg'
 import { parseSeriesName, type SeriesDictionary } from '../core/series/series-dictionary.ts'
 import { sortedSlots } from '../core/series/series-order.ts'
 import type { RunChange, SeriesRun } from '../core/series/series-runs.ts'
-import { LIMITS } from '../limits.ts'
 import { bigInt8ArrayParameter, int4ArrayParameter, int4s } from './binary-arrays.ts'
 import { movedPartitions } from './moved.ts'
+import { filterWords, type Place } from './run-filters.ts'
 import { TextArray } from './text-arrays.ts'
 
 /** Of keys, slots and dims in a block: two rows with so many fill a page of Postgres. */
@@ -23,8 +22,6 @@ const BRACE_OPEN = 123
 const BRACE_CLOSE = 125
 /** In the place of the dims of a series that has none. */
 const NULL = Buffer.from('NULL')
-
-type Place = { counter: number; partition: number }
 
 /**
  * The names of new series as the parameters of two statements, which can be sent again as they are:
@@ -63,9 +60,9 @@ export class SeriesRows {
     this.#rewritten = 0
   }
 
-  /** So many stored names may still be written again in this commit: merges of others wait. */
-  get rewritesLeft(): number {
-    return LIMITS.namesRewrittenMax - this.#rewritten
+  /** So many stored names are written again. */
+  get rewritten(): number {
+    return this.#rewritten
   }
 
   add(place: Place, dictionary: SeriesDictionary, { stored, runs }: RunChange): void {
@@ -88,7 +85,7 @@ export class SeriesRows {
   #addRun(place: Place, dictionary: SeriesDictionary, run: SeriesRun): void {
     const sorted = sortedSlots(dictionary, run.first, run.until)
     this.#slots = roomFor(this.#slots, this.#length, sorted.length)
-    this.#addFilter(dictionary, sorted)
+    for (const word of filterWords(dictionary, run)) this.#filters.push(word)
     let block = 0
     let blockStart = this.#length
     let blockBytes = 0
@@ -111,14 +108,6 @@ export class SeriesRows {
       blockBytes += size
     }
     this.#closeBlock(place, run, block)
-  }
-
-  #addFilter(dictionary: SeriesDictionary, slots: Int32Array): void {
-    const filter = new KeyFilter(slots.length)
-    for (const slot of slots) {
-      filter.add(dictionary.bytes, dictionary.startOf(slot), dictionary.keyEndOf(slot))
-    }
-    for (const word of filter.words()) this.#filters.push(word)
   }
 
   #openBlock(dictionary: SeriesDictionary, slot: number, block: number): void {

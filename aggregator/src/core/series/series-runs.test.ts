@@ -111,7 +111,7 @@ test('as loaded, so it goes on as if it had never been stopped', () => {
         one.extend(size)
       }
       const loaded = new SeriesRuns()
-      for (const run of table.runs) loaded.restore(run)
+      for (const run of table.runs) loaded.restore(run, true)
       for (const more of after) {
         size += more
         expect(loaded.extend(size)).toEqual(one.extend(size))
@@ -121,8 +121,38 @@ test('as loaded, so it goes on as if it had never been stopped', () => {
   )
 })
 
+test('I12: stored runs without a filter get one each, so many names at once, unless a merge comes first', () => {
+  const stored = fc.array(fc.tuple(fc.integer({ min: 1, max: 500 }), fc.boolean()))
+  const step = fc.record({ more: fc.nat(600), namesMax: fc.nat(2000) })
+  fc.assert(
+    fc.property(stored, fc.array(step), (runs, steps) => {
+      const policy = new SeriesRuns()
+      const lacking = new Map<number, number>()
+      for (const [size, hasFilter] of runs) {
+        const first = policy.until
+        policy.restore({ first, until: first + size }, hasFilter)
+        if (!hasFilter) lacking.set(first, first + size)
+      }
+      for (const { more, namesMax } of [...steps, { more: 0, namesMax: Infinity }]) {
+        const change = policy.extend(policy.until + more)
+        const from = change?.runs[0]?.first ?? Infinity
+        for (const first of lacking.keys()) if (first >= from) lacking.delete(first)
+        const taken = policy.takeUnfiltered(namesMax)
+        for (const { first, until } of taken) {
+          expect(lacking.get(first)).toBe(until)
+          lacking.delete(first)
+        }
+        const names = taken.reduce((sum, { first, until }) => sum + until - first, 0)
+        expect(names).toBeLessThanOrEqual(namesMax)
+        expect(policy.lackFilters).toBe(lacking.size > 0)
+      }
+      expect(policy.lackFilters).toBe(false)
+    }),
+  )
+})
+
 test('a run that is missing is noticed', () => {
   const runs = new SeriesRuns()
-  runs.restore({ first: 0, until: 5 })
-  expect(() => runs.restore({ first: 6, until: 9 })).toThrow(/follow one another/)
+  runs.restore({ first: 0, until: 5 }, true)
+  expect(() => runs.restore({ first: 6, until: 9 }, true)).toThrow(/follow one another/)
 })

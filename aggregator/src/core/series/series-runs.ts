@@ -26,6 +26,8 @@ export type RunChange = { stored: number; runs: readonly SeriesRun[] }
  */
 export class SeriesRuns {
   readonly #firsts: number[] = []
+  /** Stored ones without a look-up filter, in order: a migration has made them. */
+  readonly #unfiltered: SeriesRun[] = []
   #until = 0
 
   /** Slots below are in runs. */
@@ -37,10 +39,15 @@ export class SeriesRuns {
     return this.#firsts.length
   }
 
+  get lackFilters(): boolean {
+    return this.#unfiltered.length > 0
+  }
+
   /** A stored run; in the order of slots. */
-  restore({ first, until }: SeriesRun): void {
+  restore({ first, until }: SeriesRun, hasFilter: boolean): void {
     assert(first === this.#until && until > first, 'runs of series follow one another')
     this.#firsts.push(first)
+    if (!hasFilter) this.#unfiltered.push({ first, until })
     this.#until = until
   }
 
@@ -63,8 +70,23 @@ export class SeriesRuns {
       runs.push({ first: at, until: Math.min(until, at + RUN_SERIES_MAX) })
       this.#firsts.push(at)
     }
+    // Whatever is written has a filter.
+    while ((this.#unfiltered.at(-1)?.first ?? -1) >= first) this.#unfiltered.pop()
     this.#until = until
     return { stored, runs }
+  }
+
+  /** Stored runs without a filter, of at most `namesMax` names together: they get theirs now. */
+  takeUnfiltered(namesMax: number): SeriesRun[] {
+    const taken: SeriesRun[] = []
+    let names = 0
+    for (let run = this.#unfiltered.at(-1); run !== undefined; run = this.#unfiltered.at(-1)) {
+      names += run.until - run.first
+      if (names > namesMax) break
+      taken.push(run)
+      this.#unfiltered.pop()
+    }
+    return taken
   }
 
   /** From which of the runs on they become one with [first, until); their number when from none. */
