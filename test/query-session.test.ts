@@ -2,6 +2,7 @@ import { formatPosition } from '@countersink/shared/position'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createFixture, type FixturePartition } from './query-fixture.ts'
+import { startPostgresProxy } from './postgres-proxy.ts'
 import { ask, keyUrl, positionOf } from './query-client.ts'
 import { createTestBed, waitFor, type ServiceHandle, type TestBed } from './stack.ts'
 
@@ -159,6 +160,32 @@ test('a database that counts another topic makes it not ready', async () => {
     { what: 'the reason' },
   )
   expect(ready).toBe(503)
+})
+
+test('once it is ready its reads are planned, on open connections: the first ones are sent by name', async () => {
+  const proxy = await startPostgresProxy(Number(new URL(bed.databaseUrl).port))
+  try {
+    const env = { DATABASE_URL: proxy.through(bed.databaseUrl) }
+    const { url, stop } = await bed.startService('query-api', { env })
+    const planned: string[] = []
+    proxy.decide(({ application, text }) => {
+      if (application.startsWith('countersink-query-api')) planned.push(text)
+      return 'pass'
+    })
+    await add(0, 'k', 7n)
+    const from = `from=${T0 - (T0 % 60_000)}&to=${T0 - (T0 % 60_000) + 60_000}&step=1m`
+    const position = after([[0, 1]]).slice(1)
+    const answers = await Promise.all([
+      ask(`${keyUrl(url, COUNTER, 'k')}?${position}`),
+      ask(`${keyUrl(url, COUNTER, 'another')}?${position}`),
+      ask(`${keyUrl(url, COUNTER, 'k')}/windows?${from}&${position}`),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(planned).toEqual([])
+    await stop()
+  } finally {
+    await proxy.stop()
+  }
 })
 
 test('the tail reads each delta once, also in a database that nobody has analyzed', async () => {

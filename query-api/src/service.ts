@@ -1,5 +1,6 @@
 import { createHttpServer } from '@countersink/shared/http/server'
 import type { Readiness } from '@countersink/shared/http/operations'
+import { messageOf } from '@countersink/shared/errors'
 import { createKafkaAdmin } from '@countersink/shared/kafka/admin'
 import type { Logger } from '@countersink/shared/log'
 import { collectDefaultMetrics, Registry } from 'prom-client'
@@ -10,6 +11,7 @@ import { createEndsWatch } from './kafka/ends-watch.ts'
 import { createRoutingWatch } from './kafka/routing-watch.ts'
 import { createMetrics, watchMemory } from './metrics.ts'
 import { createDatabase } from './postgres/database.ts'
+import { prepareReads } from './postgres/first-reads.ts'
 import { createTail, type Tail } from './postgres/tail.ts'
 
 export type QueryService = {
@@ -29,6 +31,8 @@ export function createQueryService(config: Config, logger: Logger): QueryService
   const metrics = createMetrics(registry)
   const { DATABASE_URL: databaseUrl, COUNTERSINK_TOPIC: topic } = config
   const database = createDatabase(databaseUrl, logger)
+  /** Once the first reads are as quick as later ones, or it was tried. */
+  let isPrepared = false
   const tail = createTail({
     databaseUrl,
     topic,
@@ -41,6 +45,7 @@ export function createQueryService(config: Config, logger: Logger): QueryService
     },
     metrics,
     logger,
+    onLoaded: (generation) => void prepare(generation),
   })
   watchMemory(registry, tail)
   const kafka = createKafkaAdmin({
@@ -56,7 +61,7 @@ export function createQueryService(config: Config, logger: Logger): QueryService
     port: config.PORT,
     logger,
     metrics: registry,
-    readiness: () => readiness(tail, topic),
+    readiness: () => readiness(tail, topic, isPrepared),
     openapi,
   })
   addRoutes(server.app, {
@@ -68,6 +73,15 @@ export function createQueryService(config: Config, logger: Logger): QueryService
     body: server.body,
     waitMsMax: config.WAIT_MS_MAX,
   })
+
+  async function prepare(generation: number): Promise<void> {
+    try {
+      await prepareReads(database, generation)
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'the first reads may be slow')
+    }
+    isPrepared = true
+  }
 
   let stopped: Promise<void> | undefined
   async function stop(): Promise<void> {
@@ -94,12 +108,13 @@ export function createQueryService(config: Config, logger: Logger): QueryService
  * Health is progress: the tail polls, and what it follows is loaded. Kafka is not needed to answer.
  * A database that counts another topic would refuse every position that a producer gives out.
  */
-function readiness(tail: Tail, topic: string): Readiness {
+function readiness(tail: Tail, topic: string, isPrepared: boolean): Readiness {
   const still = tail.stillForMs()
   const world = tail.world()
   const checks = {
     tail: still > STILL_MS_MAX ? `has not polled for ${Math.round(still / 1000)} s` : OK,
     loaded: world === undefined ? 'the commit log is being loaded' : OK,
+    reads: isPrepared ? OK : 'the statements of reads are being planned',
     topic:
       world === undefined || world.topic === topic
         ? OK

@@ -2,6 +2,7 @@ import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
 import pg from 'pg'
 import type { Applied, PolledPartition } from '../core/tail-state.ts'
+import { PLANS } from './database.ts'
 import { load, type Loaded } from './load-query.ts'
 import { poll } from './poll-query.ts'
 import { readDealtSlots, type DealtSlot } from './series-query.ts'
@@ -25,6 +26,8 @@ export type TailOptions = {
   limits: WorldLimits
   metrics: TailMetrics
   logger: Logger
+  /** A world is there to be read: the first one, or one more after any doubt. */
+  onLoaded(generation: number): void
 }
 
 export type Tail = {
@@ -38,18 +41,6 @@ export type Tail = {
   stillForMs(): number
 }
 
-/**
- * A statement that runs a hundred times a second must not be planned each time. But it is planned
- * when its tables are still empty, and that plan would read them whole for ever (9.4 ms a poll
- * after half a minute at 20,000 events/s, and growing, against 0.3): it may only go by index.
- */
-const POLL_PLANS = [
-  'jit=off',
-  'plan_cache_mode=force_generic_plan',
-  'enable_seqscan=off',
-  'enable_hashjoin=off',
-  'enable_mergejoin=off',
-]
 const QUERY_TIMEOUT_MS = 5_000
 const STILL_ACTIVE_MS = 1_000
 const POLL_INTERVAL_GROWTH = 1.2
@@ -83,7 +74,7 @@ export function createTail(options: TailOptions): Tail {
       const client = new pg.Client({
         connectionString: options.databaseUrl,
         application_name: 'countersink-query-api tail',
-        options: POLL_PLANS.map((setting) => `-c ${setting}`).join(' '),
+        options: PLANS.map((setting) => `-c ${setting}`).join(' '),
         connectionTimeoutMillis: QUERY_TIMEOUT_MS,
         query_timeout: QUERY_TIMEOUT_MS,
         statement_timeout: QUERY_TIMEOUT_MS,
@@ -125,6 +116,8 @@ export function createTail(options: TailOptions): Tail {
     world: World,
     loaded: Loaded,
   ): Promise<string | undefined> {
+    // It is planned before anybody waits for what it brings.
+    await readDealtSlots(client, loaded.generation, [])
     let movedAt = Date.now()
     let intervalMs = options.pollIntervalMs
     while (!stopping.signal.aborted) {
@@ -167,6 +160,7 @@ export function createTail(options: TailOptions): Tail {
       metrics.restored()
     }
     current = world
+    options.onLoaded(loaded.generation)
   }
 
   function drop(): void {

@@ -5,6 +5,8 @@ export type PoolOptions = {
   databaseUrl: string
   applicationName: string
   connectionsMax: number
+  /** So many are kept open while idle; 0 unless it is said. */
+  connectionsKept?: number
   /** A statement that takes longer is cancelled by the server. */
   statementTimeoutMs: number
   /** A transaction in which nothing happens for so long is ended by the server, its connection too. */
@@ -23,6 +25,7 @@ export function createPool(options: PoolOptions): pg.Pool {
     connectionString: options.databaseUrl,
     application_name: options.applicationName,
     max: options.connectionsMax,
+    min: options.connectionsKept ?? 0,
     statement_timeout: options.statementTimeoutMs,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
     options: options.settings?.map((setting) => `-c ${setting}`).join(' '),
