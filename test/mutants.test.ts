@@ -188,7 +188,6 @@ const MUTANTS: Mutant[] = [
         from: 'pages.add(state, due, next, counterIds)',
         to: `await sleep(20)
     state.dirt.absorb(state.open, state.first, state.counters.list)
-    state.open.clear()
     pages.add(state, due, next, counterIds)`,
       },
     ],

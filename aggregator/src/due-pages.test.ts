@@ -21,8 +21,8 @@ function dirtOf(windows: number, slots: number): Dirty {
   )
   counters.restore('views', (windows - 1) * 60_000)
   const dirt = new Dirt()
+  const layer = new PagedSums(dirt.sums.pool)
   for (let window = 0; window < windows; window++) {
-    const layer = new PagedSums()
     const family = layer.family(0, 60_000, window * 60_000)
     for (let slot = 0; slot < slots; slot++) {
       layer.add(layer.block(family, slot >> PAGE_SHIFT, window), slot % PAGE_SLOTS, 1)
@@ -39,12 +39,12 @@ test('a flush writes every dirty page', () => {
 test('behind, a page that will be filled further waits, for one commit', () => {
   const dirty = dirtOf(300, 10)
   const { sums } = dirty.dirt
-  const waiting = (first: number): { start: number }[] => {
+  const waiting = (first: number): { size: number; start: number }[] => {
     const due = new Set(duePages(dirty, 'behind', first))
     return dirty.dirt.oldest(1000).flatMap((block) => (due.has(block) ? [] : sums.familyOf(block)))
   }
-  expect(waiting(0)).toMatchObject([{ start: 299 * 60_000 }])
-  expect(waiting(299)).toMatchObject([{ start: 299 * 60_000 }])
+  expect(waiting(0)).toMatchObject([{ size: 0 }, { size: 60_000, start: 299 * 60_000 }])
+  expect(waiting(299)).toMatchObject([{ size: 60_000, start: 299 * 60_000 }])
   expect(waiting(300)).toEqual([])
 })
 

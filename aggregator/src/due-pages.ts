@@ -33,8 +33,9 @@ export function duePages(
 }
 
 /**
- * Catching up, the windows that the clock is in when a commit is made are filled further by the
- * next: their pages wait for that one, and no longer, so that each is written once.
+ * Catching up, totals and the windows that the clock is in when a commit is made are filled further
+ * by the next: their pages wait for that one, and no longer. So a window's are written once, and
+ * totals with every other commit; a take-over finds dirt of two commits either way.
  */
 function withoutFilling(
   { dirt, counters }: Pick<PartitionState, 'dirt' | 'counters'>,
@@ -44,7 +45,7 @@ function withoutFilling(
   let room: number = LIMITS.dirtEntriesMax
   return blocks.filter((block) => {
     const { counter } = dirt.sums.familyOf(block)
-    const isFilling = dirt.isOpen(block, counters.list[counter]!.clock)
+    const isFilling = dirt.isFilling(block, counters.list[counter]!.clock)
     if (!isFilling || dirt.sums.from[block]! < first) return true
     room -= dirt.sums.countTouched(block)
     return room < 0

@@ -145,11 +145,7 @@ function addGauges(ownership: Ownership, registers: Registry[]): void {
     sum(({ state }) => state?.ids.lanes.byteLength ?? 0),
   )
   gauge('countersink_pages_bytes', 'Bytes allocated for dirt and cached pages', () =>
-    sum(({ state }) =>
-      state === undefined
-        ? 0
-        : state.open.byteLength + state.dirt.sums.byteLength + state.dirt.cache.byteLength,
-    ),
+    sum(({ state }) => (state === undefined ? 0 : state.open.pool.byteLength)),
   )
   gauge('countersink_series_bytes', 'Bytes allocated for series', () =>
     sum(({ state }) => state?.counters.byteLength ?? 0),

@@ -5,6 +5,7 @@ import { Interner } from './series/interner.ts'
 import type { HashKey } from './keyed-hash.ts'
 import { KeySampler } from './routing/key-sampler.ts'
 import { Ledger } from './ledger.ts'
+import { BlockPool } from './sums/block-pool.ts'
 import { PagedSums } from './sums/paged-sums.ts'
 import { Placement, type RoutingVersions } from './routing/placement.ts'
 import { RememberedIds } from './ids/remembered-ids.ts'
@@ -34,11 +35,11 @@ export class PartitionState {
   readonly placement: Placement
   readonly ids: RememberedIds
   /** Per-window deltas of the next commit, at the finest sizes. */
-  readonly open = new PagedSums()
+  readonly open: PagedSums
   readonly ledger = new Ledger()
   readonly sampler = new KeySampler()
   /** What is sealed and not in its page yet, and the pages known. */
-  readonly dirt = new Dirt()
+  readonly dirt: Dirt
   /** The first offset that is not sealed. */
   first: number
   /** The first offset that is not folded. */
@@ -54,6 +55,9 @@ export class PartitionState {
     this.ids = new RememberedIds(hashKey)
     this.placement = new Placement(partition, routing)
     this.interner = new Interner(hashKey, this.counters, this.ids, this.placement)
+    const pool = new BlockPool()
+    this.open = new PagedSums(pool)
+    this.dirt = new Dirt(pool)
     this.first = settings.next
     this.next = settings.next
     this.appendMax = settings.appendMax

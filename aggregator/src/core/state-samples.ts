@@ -41,6 +41,5 @@ export function sumsOf(state: PartitionState): Map<string, bigint> {
 /** For tests: closes what was folded, as a commit does. */
 export function seal(state: PartitionState): void {
   state.dirt.absorb(state.open, state.first, state.counters.list)
-  state.open.clear()
   state.first = state.next
 }

@@ -69,16 +69,72 @@ export function int8s(values: readonly number[]): Buffer {
   return int8ArrayParameter(Float64Array.from(values))
 }
 
+const COLUMN_INITIAL = 1024
+const COLUMN_SHRINK = 8
+/** What an int4 element takes, with its length. */
+const INT4_BYTES = LENGTH_BYTES + 4
+
+/**
+ * A parameter of type int4[] in the making, used again for the next statement: of memory that was
+ * written to before each 4 KiB cost less than half of what they cost when new.
+ */
+export class Int4Column {
+  length = 0
+  #buffer = columnBuffer(COLUMN_INITIAL)
+  #view = viewOf(this.#buffer)
+
+  /** Room for many more than the last statement had is let go of. */
+  begin(): void {
+    const room = (this.#buffer.length - HEADER_BYTES) / INT4_BYTES
+    if (room > COLUMN_INITIAL && room > COLUMN_SHRINK * this.length) {
+      this.#buffer = columnBuffer(COLUMN_INITIAL)
+      this.#view = viewOf(this.#buffer)
+    }
+    this.length = 0
+  }
+
+  /** Makes room for so many elements more: `push` does not look. */
+  reserve(more: number): void {
+    const needed = HEADER_BYTES + (this.length + more) * INT4_BYTES
+    if (needed <= this.#buffer.length) return
+    const larger = columnBuffer(Math.max(2 * this.length, this.length + more))
+    this.#buffer.copy(larger, 0, 0, HEADER_BYTES + this.length * INT4_BYTES)
+    this.#buffer = larger
+    this.#view = viewOf(larger)
+  }
+
+  push(value: number): void {
+    const at = HEADER_BYTES + this.length++ * INT4_BYTES
+    this.#view.setInt32(at, 4)
+    this.#view.setInt32(at + LENGTH_BYTES, value)
+  }
+
+  /** Holds until the next `begin`. */
+  parameter(): Buffer {
+    writeHeader(this.#view, INT4_OID, this.length)
+    const end = this.length === 0 ? EMPTY_BYTES : HEADER_BYTES + this.length * INT4_BYTES
+    return this.#buffer.subarray(0, end)
+  }
+}
+
+function columnBuffer(elements: number): Buffer {
+  return Buffer.allocUnsafeSlow(HEADER_BYTES + elements * INT4_BYTES)
+}
+
 /** Room for an array with its header written, and the place of its first element. */
 function createArray(oid: number, count: number, elementBytes: number) {
   const elements = count * (LENGTH_BYTES + elementBytes)
   const buffer = Buffer.allocUnsafeSlow(count === 0 ? EMPTY_BYTES : HEADER_BYTES + elements)
   const view = viewOf(buffer)
+  writeHeader(view, oid, count)
+  return { buffer, view, position: HEADER_BYTES }
+}
+
+function writeHeader(view: DataView, oid: number, count: number): void {
   view.setInt32(0, count === 0 ? 0 : 1)
   view.setInt32(4, 0)
   view.setInt32(8, oid)
-  if (count === 0) return { buffer, view, position: EMPTY_BYTES }
+  if (count === 0) return
   view.setInt32(12, count)
   view.setInt32(16, 1)
-  return { buffer, view, position: HEADER_BYTES }
 }

@@ -45,8 +45,8 @@ export class PageWrites {
       const { counter, size, start, page } = dirt.keyOf(dirtyBlock)
       const block = dirt.clean(dirtyBlock, next)
       const rows = size === 0 ? this.#totals : this.#windows
-      if (size === 0) rows.sums.addPage(dirt.cache, block)
-      else rows.sums.addTouched(dirt.cache, block, 0)
+      if (size === 0) rows.sums.addPage(dirt.cache.pool, block)
+      else rows.sums.addTouched(dirt.cache.pool, block, 0)
       rows.sums.row()
       rows.counters.push(counterIds.of(state.counters.list[counter]!.name))
       rows.partitions.push(state.partition)

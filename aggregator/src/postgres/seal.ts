@@ -60,7 +60,6 @@ export function sealPartition(
     addCommit(sealed, takeNewIds(state.ids, counterOf), log)
     addDeltas(state, counterOf, log)
     state.dirt.absorb(state.open, first, state.counters.list)
-    state.open.clear()
   }
   state.first = next
   ledger.reset(next)
@@ -107,7 +106,7 @@ function addDeltas(state: PartitionState, counterOf: (ordinal: number) => number
   for (const { counter, start, directory } of open.families()) {
     for (let page = 0; page < directory.length; page++) {
       const block = directory[page]!
-      if (block >= 0) log.sums.addTouched(open, block, page * PAGE_SLOTS)
+      if (block >= 0) log.sums.addTouched(open.pool, block, page * PAGE_SLOTS)
     }
     log.addDeltas({ partition, first, counter: counterOf(counter), start })
   }

@@ -1,11 +1,6 @@
 import { PAGE_SLOTS, toLimbs } from '@countersink/shared/page-format'
-import type { PagedSums } from '../core/sums/paged-sums.ts'
-import {
-  bigInt8ArrayParameter,
-  int4ArrayParameter,
-  int4s,
-  int8ArrayParameter,
-} from './binary-arrays.ts'
+import { type BlockPool, startOf } from '../core/sums/block-pool.ts'
+import { bigInt8ArrayParameter, Int4Column, int4s, int8ArrayParameter } from './binary-arrays.ts'
 
 const SUMS_INITIAL = 1024
 const TOUCHED_WORDS = PAGE_SLOTS / 32
@@ -23,10 +18,8 @@ const WIDE = 2
  * what a page is. The statement cuts the columns up again by `bounds()`.
  */
 export class SumColumns {
-  #length = 0
-  #slots = new Int32Array(SUMS_INITIAL)
-  #smallLength = 0
-  #smalls = new Int32Array(SUMS_INITIAL)
+  readonly #slots = new Int4Column()
+  readonly #smalls = new Int4Column()
   #largeLength = 0
   #larges = new Float64Array(SUMS_INITIAL)
   #wideLows: bigint[] = []
@@ -42,8 +35,8 @@ export class SumColumns {
   #rowWide: bigint[] | undefined
 
   begin(): void {
-    this.#length = 0
-    this.#smallLength = 0
+    this.#slots.begin()
+    this.#smalls.begin()
     this.#largeLength = 0
     this.#wideLows = []
     this.#wideCarries = []
@@ -55,33 +48,42 @@ export class SumColumns {
     this.#rowWide = undefined
   }
 
-  /** Adds the touched sums of a block to the row, `base` added to their index. */
-  addTouched(sums: PagedSums, block: number, base: number): void {
-    this.#slots = roomFor(this.#slots, this.#length, PAGE_SLOTS)
+  /** Adds the touched sums of a block to the row, with their slots: `base` and their index. */
+  addTouched(pool: BlockPool, block: number, base: number): void {
+    const slots = this.#slots
+    slots.reserve(PAGE_SLOTS)
     this.#rowSums = roomFor(this.#rowSums, this.#rowLength, PAGE_SLOTS)
-    const begin = this.#length
+    const sums = this.#rowSums
+    const [lows, first] = [pool.lows(block), startOf(block)]
+    const begin = this.#rowLength
+    let length = begin
     for (let word = 0; word < TOUCHED_WORDS; word++) {
-      let bits = sums.touched[block * TOUCHED_WORDS + word]!
-      while (bits !== 0) {
+      for (let bits = pool.touchedWord(block, word); bits !== 0; bits &= bits - 1) {
         const index = word * 32 + 31 - Math.clz32(bits & -bits)
-        bits &= bits - 1
-        this.#slots[this.#length++] = base + index
-        this.#rowSums[this.#rowLength++] = sums.low[block * PAGE_SLOTS + index]!
+        slots.push(base + index)
+        sums[length++] = lows[first + index]!
       }
     }
-    this.#addWide(sums, block, begin, base)
+    this.#rowLength = length
+    if (this.#isRowWide(pool, block, begin)) {
+      for (let index = 0; index < PAGE_SLOTS; index++) {
+        if (pool.isTouched(block, index)) this.#rowWide!.push(pool.sum(block, index))
+      }
+    }
   }
 
-  /** Adds all 512 sums of a block to the row, touched or not. */
-  addPage(sums: PagedSums, block: number): void {
-    this.#slots = roomFor(this.#slots, this.#length, PAGE_SLOTS)
+  /** Adds all 512 sums of a block to the row, touched or not, without slots. */
+  addPage(pool: BlockPool, block: number): void {
     this.#rowSums = roomFor(this.#rowSums, this.#rowLength, PAGE_SLOTS)
-    const begin = this.#length
-    for (let index = 0; index < PAGE_SLOTS; index++) this.#slots[this.#length++] = index
-    const first = block * PAGE_SLOTS
-    this.#rowSums.set(sums.low.subarray(first, first + PAGE_SLOTS), this.#rowLength)
+    const first = startOf(block)
+    const begin = this.#rowLength
+    this.#rowSums.set(pool.lows(block).subarray(first, first + PAGE_SLOTS), begin)
     this.#rowLength += PAGE_SLOTS
-    this.#addWide(sums, block, begin, 0)
+    if (this.#isRowWide(pool, block, begin)) {
+      for (let index = 0; index < PAGE_SLOTS; index++) {
+        this.#rowWide!.push(pool.sum(block, index))
+      }
+    }
   }
 
   /** Closes the row that was added to. */
@@ -90,7 +92,7 @@ export class SumColumns {
     const begin = this.#valueCount(kind)
     this.#keepRow(kind)
     this.#kinds.push(kind)
-    this.#ends.push(this.#length)
+    this.#ends.push(this.#slots.length)
     this.#valueStarts.push(begin + 1)
     this.#valueEnds.push(this.#valueCount(kind))
     this.#rowLength = 0
@@ -98,8 +100,8 @@ export class SumColumns {
   }
 
   /**
-   * Of each row, all int4[]: its last slot counted from 1 (the first is the one after the row
-   * before), its kind, and its first and last sum in the column of that kind.
+   * Of each row, all int4[]: its first and last slot counted from 1, its kind, and its first and
+   * last sum in the column of that kind.
    */
   bounds(): [starts: Buffer, ends: Buffer, kinds: Buffer, valueStarts: Buffer, valueEnds: Buffer] {
     const starts = this.#ends.map((_, row) => (this.#ends[row - 1] ?? 0) + 1)
@@ -112,28 +114,26 @@ export class SumColumns {
     ]
   }
 
-  /** int4[] */
+  /** int4[]; holds until the next `begin`, as the sums do. */
   slots(): Buffer {
-    return int4ArrayParameter(this.#slots, 0, this.#length)
+    return this.#slots.parameter()
   }
 
   /** int4[], int8[], and int8[] with their carries, int8[]. */
   sums(): [smalls: Buffer, larges: Buffer, wideLows: Buffer, wideCarries: Buffer] {
     return [
-      int4ArrayParameter(this.#smalls, 0, this.#smallLength),
+      this.#smalls.parameter(),
       int8ArrayParameter(this.#larges, 0, this.#largeLength),
       bigInt8ArrayParameter(this.#wideLows),
       bigInt8ArrayParameter(this.#wideCarries),
     ]
   }
 
-  #addWide(sums: PagedSums, block: number, begin: number, base: number): void {
-    if (this.#rowWide === undefined && !sums.isWide(block)) return
-    const added = this.#length - begin
-    this.#rowWide ??= Array.from(this.#rowSums.subarray(0, this.#rowLength - added), BigInt)
-    for (let i = begin; i < this.#length; i++) {
-      this.#rowWide.push(sums.sum(block, this.#slots[i]! - base))
-    }
+  /** True when the row holds bigints, now or from this block on, behind `begin` sums that did not. */
+  #isRowWide(pool: BlockPool, block: number, begin: number): boolean {
+    if (this.#rowWide === undefined && !pool.isWide(block)) return false
+    this.#rowWide ??= Array.from(this.#rowSums.subarray(0, begin), BigInt)
+    return true
   }
 
   #kindOfRow(): number {
@@ -147,7 +147,7 @@ export class SumColumns {
 
   #valueCount(kind: number): number {
     if (kind === WIDE) return this.#wideLows.length
-    return kind === LARGE ? this.#largeLength : this.#smallLength
+    return kind === LARGE ? this.#largeLength : this.#smalls.length
   }
 
   #keepRow(kind: number): void {
@@ -158,27 +158,21 @@ export class SumColumns {
       }
       return
     }
-    const sums = this.#rowSums.subarray(0, this.#rowLength)
     if (kind === LARGE) {
       this.#larges = roomFor(this.#larges, this.#largeLength, this.#rowLength)
-      this.#larges.set(sums, this.#largeLength)
+      this.#larges.set(this.#rowSums.subarray(0, this.#rowLength), this.#largeLength)
       this.#largeLength += this.#rowLength
-    } else {
-      this.#smalls = roomFor(this.#smalls, this.#smallLength, this.#rowLength)
-      this.#smalls.set(sums, this.#smallLength)
-      this.#smallLength += this.#rowLength
+      return
     }
+    const smalls = this.#smalls
+    smalls.reserve(this.#rowLength)
+    for (let i = 0; i < this.#rowLength; i++) smalls.push(this.#rowSums[i]!)
   }
 }
 
-function roomFor<T extends Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(
-  column: T,
-  length: number,
-  more: number,
-): T {
+function roomFor(column: Float64Array<ArrayBuffer>, length: number, more: number) {
   if (length + more <= column.length) return column
-  const size = Math.max(column.length * 2, length + more)
-  const larger = (column instanceof Int32Array ? new Int32Array(size) : new Float64Array(size)) as T
+  const larger = new Float64Array(Math.max(column.length * 2, length + more))
   larger.set(column)
   return larger
 }

@@ -1,4 +1,5 @@
 import type { CounterState } from '../series/counter-states.ts'
+import { BlockPool } from './block-pool.ts'
 import { type Family, PagedSums } from './paged-sums.ts'
 import { StoredPages } from './stored-pages.ts'
 
@@ -12,11 +13,17 @@ export type PageKey = { counter: number; size: number; start: number; page: numb
  */
 export class Dirt {
   /** Dirty pages, the one dirty for the longest first; `from` is the first offset it lacks. */
-  readonly sums = new PagedSums()
+  readonly sums: PagedSums
   /** Stored pages as they are or will be with the commit under way; `from` is their `next`. */
-  readonly cache = new PagedSums()
+  readonly cache: PagedSums
   readonly stored = new StoredPages()
   #entries = 0
+
+  /** The layers to come take their blocks from the same pool. */
+  constructor(pool: BlockPool = new BlockPool()) {
+    this.sums = new PagedSums(pool)
+    this.cache = new PagedSums(pool)
+  }
 
   /** How many sums are dirty, over all pages. */
   get entries(): number {
@@ -31,22 +38,34 @@ export class Dirt {
 
   /**
    * Takes in a sealed layer of per-window deltas: each goes to its total and to its window of each
-   * kept size. `first` is the first offset of the layer.
+   * kept size, of which the finest takes the layer's own blocks where it has none. `first` is the
+   * first offset of the layer, which is empty after.
    */
   absorb(layer: PagedSums, first: number, counters: readonly CounterState[]): void {
-    for (let block = layer.oldest; block >= 0; block = layer.after(block)) {
-      const { counter, start } = layer.familyOf(block)
+    for (let block = layer.oldest; block >= 0;) {
+      const next = layer.after(block)
+      const { counter, size: finest, start } = layer.familyOf(block)
       const page = layer.pageOf(block)
-      this.#add(this.sums.family(counter, 0, 0), page, first, layer, block)
+      this.#add(this.sums.family(counter, 0, 0), page, first, block)
       for (const size of counters[counter]!.contract.windowSizesMs) {
+        if (size === finest) continue
         const window = this.sums.family(counter, size, Math.floor(start / size) * size)
-        this.#add(window, page, first, layer, block)
+        this.#add(window, page, first, block)
       }
+      if (this.sums.find(counter, finest, start, page) < 0) {
+        this.#entries += layer.countTouched(block)
+        this.sums.adopt(block, layer, this.sums.family(counter, finest, start), page, first)
+      } else {
+        this.#add(this.sums.family(counter, finest, start), page, first, block)
+      }
+      block = next
     }
+    layer.clear()
   }
 
-  #add(family: Family, page: number, first: number, layer: PagedSums, layerBlock: number): void {
-    this.#entries += this.sums.addBlock(this.sums.block(family, page, first), layer, layerBlock)
+  #add(family: Family, page: number, first: number, layerBlock: number): void {
+    const { sums } = this
+    this.#entries += sums.pool.addBlock(sums.block(family, page, first), layerBlock)
   }
 
   /** Adds one stored delta to one page: how dirt comes back from the log after a take-over. */
@@ -82,10 +101,10 @@ export class Dirt {
     return this.stored.mayHave(this.keyOf(block))
   }
 
-  /** True when the page of a dirty block is one of a window that goes on beyond `clock`. */
-  isOpen(block: number, clock: number): boolean {
+  /** True when what comes next will add to the page of a dirty block: totals, and open windows. */
+  isFilling(block: number, clock: number): boolean {
     const { size, start } = this.sums.familyOf(block)
-    return size !== 0 && start + size > clock
+    return size === 0 || start + size > clock
   }
 
   /** An empty page in the cache, for one that is stored and about to be filled, or is new. */
@@ -96,18 +115,24 @@ export class Dirt {
 
   /**
    * Adds a dirty block to its page in the cache, which is folded to `next` from then on, and makes
-   * it clean. Gives the cached block, whose sums are now to be written.
+   * it clean; it becomes that page where none is cached. Gives the cached block, whose sums are now
+   * to be written.
    */
   clean(block: number, next: number): number {
     const key = this.keyOf(block)
-    const page = this.addPage(key, next)
     this.stored.add(key)
     this.#entries -= this.sums.countTouched(block)
-    this.cache.addBlock(page, this.sums, block)
-    this.cache.from[page] = next
-    this.cache.touch(page)
+    const cached = this.cache.find(key.counter, key.size, key.start, key.page)
+    if (cached < 0) {
+      const family = this.cache.family(key.counter, key.size, key.start)
+      this.cache.adopt(block, this.sums, family, key.page, next)
+      return block
+    }
+    this.cache.pool.addBlock(cached, block)
+    this.cache.from[cached] = next
+    this.cache.touch(cached)
     this.sums.free(block)
-    return page
+    return cached
   }
 
   /**

@@ -1,6 +1,7 @@
 import { PAGE_SLOTS } from '@countersink/shared/page-format'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { BlockPool } from './block-pool.ts'
 import { PagedSums } from './paged-sums.ts'
 
 const place = fc.record({
@@ -126,8 +127,9 @@ test('holds exact sums of any size, page by page, in the order in which pages we
 test('I13: adding one block to another adds every sum, and says how many are new', () => {
   fc.assert(
     fc.property(steps, steps, (first, second) => {
-      const [target, targetModel]: [PagedSums, Model] = [new PagedSums(), new Map()]
-      const [source, sourceModel]: [PagedSums, Model] = [new PagedSums(), new Map()]
+      const pool = new BlockPool()
+      const [target, targetModel]: [PagedSums, Model] = [new PagedSums(pool), new Map()]
+      const [source, sourceModel]: [PagedSums, Model] = [new PagedSums(pool), new Map()]
       play(target, targetModel, first)
       play(source, sourceModel, second)
       for (let block = source.oldest; block >= 0; block = source.after(block)) {
@@ -141,12 +143,44 @@ test('I13: adding one block to another adds every sum, and says how many are new
           sums.set(index, (sums.get(index) ?? 0n) + sum)
         }
         const to = target.block(target.family(counter, size, start), page, 0)
-        expect(target.addBlock(to, source, block)).toBe(sums.size - before)
+        expect(pool.addBlock(to, block)).toBe(sums.size - before)
       }
       expectSame(target, targetModel)
       expectSame(source, sourceModel)
     }),
     { numRuns: 200 },
+  )
+})
+
+test('I13: pages that one takes from another bring their sums, and are gone there', () => {
+  fc.assert(
+    fc.property(steps, steps, steps, (first, second, third) => {
+      const pool = new BlockPool()
+      const [target, targetModel]: [PagedSums, Model] = [new PagedSums(pool), new Map()]
+      const [source, sourceModel]: [PagedSums, Model] = [new PagedSums(pool), new Map()]
+      play(target, targetModel, first)
+      play(source, sourceModel, second)
+      for (let block = source.oldest; block >= 0;) {
+        const next = source.after(block)
+        const { counter, size, start } = source.familyOf(block)
+        const page = source.pageOf(block)
+        const name = `${counter} ${size} ${start} ${page}`
+        if (target.find(counter, size, start, page) < 0) {
+          target.adopt(block, source, target.family(counter, size, start), page, 7)
+          expect(target.from[block]).toBe(7)
+          targetModel.set(name, sourceModel.get(name)!)
+          sourceModel.delete(name)
+        }
+        block = next
+      }
+      expectSame(target, targetModel)
+      expectSame(source, sourceModel)
+      play(source, sourceModel, third)
+      play(target, targetModel, third)
+      expectSame(target, targetModel)
+      expectSame(source, sourceModel)
+    }),
+    { numRuns: 60 },
   )
 })
 
@@ -156,11 +190,11 @@ test('blocks that were freed are used again', () => {
     for (let page = 0; page < 200; page++) sums.add(sums.block(sums.family(0, 0, 0), page, 0), 5, 1)
   }
   fill()
-  const bytes = sums.byteLength
+  const bytes = sums.pool.byteLength
   for (let round = 0; round < 10; round++) {
     sums.clear()
     expect(sums.size).toBe(0)
     fill()
   }
-  expect(sums.byteLength).toBe(bytes)
+  expect(sums.pool.byteLength).toBe(bytes)
 })
