@@ -49,6 +49,18 @@ export class IntervalMemory {
   #setsDealt = 0
   readonly #buckets: (IntervalBucket | undefined)[] = []
   readonly #numbers = new BucketNumbers()
+  /**
+   * The run that the last insert went to, `[runFirst, runNext)`, with which its set ends; from
+   * `runAdded` on the set does not have it yet. Neighbours in the log mostly follow one another, and
+   * go into the set together. runSet is NONE when there is no run.
+   */
+  #runSet = NONE
+  #runLane = NONE
+  #runCounter = NONE
+  #runBucket = NONE
+  #runFirst = 0
+  #runAdded = 0
+  #runNext = 0
   /** The next set that the sweep under way looks at; how many intervals it is ahead of its inserts. */
   #nextSwept = 0
   #sweptAhead = 0
@@ -60,11 +72,13 @@ export class IntervalMemory {
 
   /** How many intervals are remembered. */
   get size(): number {
+    this.#closeRun()
     return this.#sets.size
   }
 
   /** How many ids they stand for. */
   get sequences(): number {
+    this.#closeRun()
     return this.#sets.sequences
   }
 
@@ -90,6 +104,9 @@ export class IntervalMemory {
 
   /** True when the sequence was counted, in any live bucket of the counter. */
   has(counter: number, lane: number, sequence: number): boolean {
+    if (lane === this.#runLane && counter === this.#runCounter && sequence >= this.#runFirst) {
+      return sequence < this.#runNext
+    }
     const set = this.#find(counter, lane)
     if (set === NONE) return false
     const bucket = this.#sets.bucketOf(set, sequence)
@@ -98,14 +115,44 @@ export class IntervalMemory {
 
   /** Remembers a sequence that `has` does not know. Asserts the partition's bound. */
   insert(bucket: IntervalBucket, lane: number, sequence: number): void {
+    if (sequence === this.#runNext && lane === this.#runLane && bucket.number === this.#runBucket) {
+      this.#runNext = sequence + 1
+      return
+    }
+    this.#closeRun()
     if (this.#numbers.areDead) this.#sweepBefore(bucket.counter, lane, sequence)
     const set = this.#open(bucket.counter, lane)
+    // While there is a sweep, each insert takes a step of it.
+    const mayRun = !this.#numbers.areDead && this.#sets.isBehindAll(set, sequence)
     this.#sets.add(set, bucket.number, sequence, 1)
     this.#fresh.add(set, bucket.number, sequence, 1)
+    if (!mayRun) return
+    this.#runSet = set
+    this.#runLane = lane
+    this.#runCounter = bucket.counter
+    this.#runBucket = bucket.number
+    this.#runFirst = sequence
+    this.#runAdded = this.#runNext = sequence + 1
+  }
+
+  /**
+   * Adds the rest of the run to its set; called before any set is looked at or changed. It makes the
+   * set's last interval longer, so no bound is reached here.
+   */
+  #closeRun(): void {
+    if (this.#runSet === NONE) return
+    const [added, length] = [this.#runAdded, this.#runNext - this.#runAdded]
+    if (length > 0) {
+      this.#sets.add(this.#runSet, this.#runBucket, added, length)
+      this.#fresh.add(this.#runSet, this.#runBucket, added, length)
+    }
+    this.#runSet = NONE
+    this.#runLane = NONE
   }
 
   /** Brings back `[first, first + length)`, which is in a commit already. */
   restore(bucket: IntervalBucket, lane: number, first: number, length: number): void {
+    this.#closeRun()
     // A dead interval might be in its way anywhere; nobody is live while much is brought back.
     while (this.#numbers.areDead) this.#sweepNext()
     this.#sets.add(this.#open(bucket.counter, lane), bucket.number, first, length)
@@ -115,6 +162,7 @@ export class IntervalMemory {
   expire(counter: number, time: number): void {
     const expired = this.#live.take(counter, time)
     if (expired.length === 0) return
+    this.#closeRun()
     for (const { number } of expired) {
       this.#numbers.drop(number)
       this.#sets.forget(number)
@@ -161,6 +209,7 @@ export class IntervalMemory {
     set: number,
     visit: (bucket: IntervalBucket, first: number, length: number) => void,
   ): void {
+    this.#closeRun()
     this.#fresh.forEach(set, (bucket, first, length) => {
       visit(this.#buckets[bucket]!, first, length)
     })
@@ -168,6 +217,7 @@ export class IntervalMemory {
 
   /** All there is, is in commits. */
   markSaved(): void {
+    this.#closeRun()
     this.#fresh.clear()
   }
 
@@ -175,6 +225,7 @@ export class IntervalMemory {
   forEach(
     visit: (bucket: IntervalBucket, lane: number, first: number, length: number) => void,
   ): void {
+    this.#closeRun()
     for (let set = 0; set < this.#setsDealt; set++) {
       const lane = this.#lane[set]!
       if (lane === NONE) continue

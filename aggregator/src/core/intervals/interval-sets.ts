@@ -61,6 +61,11 @@ export class IntervalSets {
     this.#used[set] = 0
   }
 
+  /** True when the set has nothing from the sequence on. */
+  isBehindAll(set: number, sequence: number): boolean {
+    return sequence > this.#greatest[set]!
+  }
+
   /** The bucket of a sequence in the set, -1 when it is not there. Most are greater than all of it. */
   bucketOf(set: number, sequence: number): number {
     if (sequence > this.#greatest[set]!) return -1
