@@ -1,3 +1,4 @@
+import type { Contract } from '@countersink/shared/contracts'
 import { PACKED_LIMITS } from '@countersink/shared/packed/packed-format'
 import type { CounterState } from '../series/counter-states.ts'
 import type { PackedRecord } from './packed-record.ts'
@@ -44,7 +45,7 @@ export class PackedSeries {
     to: number,
   ): void {
     const counter = counters.list[ordinal]!
-    const { contract, dictionary } = counter
+    const { contract, dictionary, breakdowns } = counter
     const slots = this.slot
     dictionary.findMany(bytes, view, keyStart, keyEnd, from, to, slots)
     for (let series = from; series < to; series++) {
@@ -53,8 +54,12 @@ export class PackedSeries {
       const placed = placement.kindOf(counter, slot)
       const isEachAsked = placed !== HERE && contract.rejectMisrouted
       if (keyIsBad[series] === 1 || isEachAsked) slots[series] = -1
-      else this.keep(series, counter, ordinal, slot, placed)
+      else this.placed[series] = placed
     }
+    this.ordinal.fill(ordinal, from, to)
+    this.hasBreakdowns.fill(breakdowns.length > 0 ? 1 : 0, from, to)
+    this.deltaMax.fill(contract.deltaMax, from, to)
+    this.deltaMin.fill(deltaMinOf(contract), from, to)
   }
 
   /** What an event has found out about its series serves those after it. */
@@ -70,6 +75,10 @@ export class PackedSeries {
     this.placed[series] = placed
     this.hasBreakdowns[series] = breakdowns.length > 0 ? 1 : 0
     this.deltaMax[series] = contract.deltaMax
-    this.deltaMin[series] = contract.positiveOnly ? 0 : -contract.deltaMax
+    this.deltaMin[series] = deltaMinOf(contract)
   }
+}
+
+function deltaMinOf({ positiveOnly, deltaMax }: Contract): number {
+  return positiveOnly ? 0 : -deltaMax
 }

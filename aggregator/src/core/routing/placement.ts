@@ -51,6 +51,9 @@ export class RoutingVersions {
 type Series = {
   readonly nameBytes: Uint8Array
   readonly dictionary: {
+    readonly bytes: Uint8Array
+    startOf(slot: number): number
+    endOf(slot: number): number
     name(slot: number): Uint8Array
     flags(slot: number): number
     setFlags(slot: number, flags: number): void
@@ -83,15 +86,18 @@ export class Placement {
     const { generation } = this.#versions
     const flags = dictionary.flags(slot)
     if (flags >>> KIND_BITS === generation) return flags & KIND_MASK
-    const kind = this.#kindOfKey(nameBytes, dictionary.name(slot))
+    const { bytes } = dictionary
+    const kind = this.#kindOfKey(nameBytes, bytes, dictionary.startOf(slot), dictionary.endOf(slot))
     dictionary.setFlags(slot, (generation << KIND_BITS) | kind)
     return kind
   }
 
-  #kindOfKey(counter: Uint8Array, key: Uint8Array): number {
-    const answers = this.#answersFor(counter, key)
-    if (answers.every((answer) => answer === 1)) return HERE
-    if (!answers.includes(1)) return ELSEWHERE
+  #kindOfKey(counter: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
+    const answers = this.#answersFor(counter, bytes, start, end)
+    let here = 0
+    for (let i = 0; i < answers.length; i++) here += answers[i]!
+    if (here === answers.length) return HERE
+    if (here === 0) return ELSEWHERE
     return answers.at(-1) === 1 ? HERE_NOW : DEPENDS
   }
 
@@ -109,7 +115,8 @@ export class Placement {
     const name = ordinal * SLOTS_MAX + slot
     let answers = this.#answers.get(name)
     if (answers === undefined) {
-      answers = this.#answersFor(series.nameBytes, series.dictionary.name(slot)).slice()
+      const key = series.dictionary.name(slot)
+      answers = this.#answersFor(series.nameBytes, key, 0, key.length).slice()
       this.#answers.set(name, answers)
     }
     return answers[this.#indexAt(at)] === 0
@@ -118,7 +125,7 @@ export class Placement {
   /** The same for a key that has no slot yet. */
   isKeyMisrouted(counter: Uint8Array, key: Uint8Array, at: number, lane: number): boolean {
     if (lane >= 0 && partitionOfLane(lane) === this.#partition) return false
-    return this.#answersFor(counter, key)[this.#indexAt(at)] === 0
+    return this.#answersFor(counter, key, 0, key.length)[this.#indexAt(at)] === 0
   }
 
   #indexAt(at: number): number {
@@ -129,19 +136,22 @@ export class Placement {
   }
 
   /**
-   * For each version 1 when it sends the key here; holds until the next call, since every new series
-   * asks and nearly all are done with one look at it.
+   * For each version 1 when it sends the key `bytes[start, end)` here; holds until the next call,
+   * since every new series asks and nearly all are done with one look at it.
    */
-  #answersFor(counter: Uint8Array, key: Uint8Array): Uint8Array {
+  #answersFor(counter: Uint8Array, bytes: Uint8Array, start: number, end: number): Uint8Array {
     const { list } = this.#versions
     if (this.#lastAnswers.length !== list.length) this.#lastAnswers = new Uint8Array(list.length)
-    const hash = this.#hashOf(counter, key)
+    const hash = this.#hashOf(counter, bytes, start, end)
     let names: { counter: string; key: string } | undefined
     for (let i = 0; i < list.length; i++) {
       const version = list[i]!
       let isHere = homePartition(hash, version.partitions) === this.#partition
       if (!isHere && version.ways.size > 0) {
-        names ??= { counter: Buffer.from(counter).toString(), key: Buffer.from(key).toString() }
+        names ??= {
+          counter: Buffer.from(counter).toString(),
+          key: Buffer.from(bytes.subarray(start, end)).toString(),
+        }
         const partitions = shardPartitions(version, names.counter, names.key, hash)
         isHere = partitions.includes(this.#partition)
       }
@@ -150,12 +160,13 @@ export class Placement {
     return this.#lastAnswers
   }
 
-  /** The hash of the record key, as recordHash gives it for strings. */
-  #hashOf(counter: Uint8Array, key: Uint8Array): number {
+  /** The hash of the record key, as recordHash gives it for strings; copied by loops, being short. */
+  #hashOf(counter: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
     const recordKey = this.#recordKey
-    recordKey.set(counter, 0)
-    recordKey[counter.length] = SLASH
-    recordKey.set(key, counter.length + 1)
-    return partitionHash(recordKey, 0, counter.length + 1 + key.length)
+    let length = 0
+    for (let i = 0; i < counter.length; i++) recordKey[length++] = counter[i]!
+    recordKey[length++] = SLASH
+    for (let i = start; i < end; i++) recordKey[length++] = bytes[i]!
+    return partitionHash(recordKey, 0, length)
   }
 }
