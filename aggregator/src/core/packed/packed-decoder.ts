@@ -112,9 +112,10 @@ export class PackedDecoder {
     const block = this.#block
     const blockBegin = block === 0 ? 0 : ids.blockEnd[block - 1]!
     const first = ids.first[block]! - blockBegin
-    const { reason, counter, slot, lane, sequence, breakdownEnd } = columns
+    const { reason, counter, slot, lane, sequence, misrouted, breakdownEnd } = columns
+    const [ats, deltas] = [columns.at, columns.delta]
+    let row = columns.count
     for (let event = from; event < to; event++) {
-      const row = columns.count
       const series = seriesOf[event]!
       const slotOfSeries = slots[series]!
       const time = at[event]!
@@ -130,18 +131,23 @@ export class PackedDecoder {
         reason[row] = 0
         counter[row] = ordinals[series]!
         slot[row] = slotOfSeries
-        columns.at[row] = time
-        columns.delta[row] = amount
-        columns.misrouted[row] = placed[series]!
+        ats[row] = time
+        deltas[row] = amount
+        misrouted[row] = placed[series]!
         breakdownEnd[row] = columns.breakdownCount
-        columns.count = row + 1
-      } else if (!this.#appendOne(columns, event)) {
-        continue
+      } else {
+        columns.count = row
+        if (!this.#appendOne(columns, event)) {
+          row = columns.count
+          continue
+        }
       }
       if (this.#lane < 0) this.#lane = this.#internLane(block)
       lane[row] = this.#lane
       sequence[row] = first + event
+      row++
     }
+    columns.count = row
   }
 
   #appendRaw(columns: Columns, from: number, to: number): void {
