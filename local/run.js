@@ -99,9 +99,13 @@ function run(line, args) {
 function watchLauncher(child) {
   if (!process.env.npm_lifecycle_event) return
   const launchers = launchersOf(process)
-  setInterval(() => {
-    if (launchersOf(process) !== launchers) child.kill('SIGTERM')
-  }, LAUNCHER_CHECK_MS).unref()
+  const check = setInterval(() => {
+    if (launchersOf(process) === launchers) return
+    // Once: a second signal would mean "at once", and end Kafka and Postgres as a kill -9 does.
+    clearInterval(check)
+    child.kill('SIGTERM')
+  }, LAUNCHER_CHECK_MS)
+  check.unref()
 }
 
 /** The parent and, as npm mostly puts a shell between itself and us, the parent's parent. */

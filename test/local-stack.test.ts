@@ -78,6 +78,18 @@ test('Ctrl-C ends everything in order, and nothing is left', async () => {
   expect(log.trimEnd()).toMatch(/database system is shut down$/)
 })
 
+test('a kill -9 of npm ends everything in order, too', async () => {
+  const { process: npm, output } = start({ npm_lifecycle_event: 'start' })
+  await ready()
+  const supervisor = identifyProcess(await supervisorPid())
+  npm.kill('SIGKILL')
+  await waitFor(() => !supervisor || !isRunning(supervisor), { what: 'the end of the stack' })
+  expect(output()).toMatch(/Stopping…/)
+  expect(output()).not.toMatch(/at once/)
+  const log = await readFile(join(dataDir, 'logs', 'postgres.log'), 'utf8')
+  expect(log.trimEnd()).toMatch(/database system is shut down$/)
+})
+
 test('who starts the stack reads which partitions are halted and what to do', async () => {
   const { output } = start()
   await ready()
@@ -134,11 +146,15 @@ function start(...args: (string | Record<string, string>)[]): Start {
   const flags = args.filter((arg) => typeof arg === 'string')
   const env = Object.assign({}, ...args.filter((arg) => typeof arg === 'object'))
   const own = { KAFKA_BROKERS: '', DATABASE_URL: '', REDIS_URL: '', DOCKER_HOST: 'unix:///nowhere' }
-  const child = spawn(
-    process.execPath,
-    ['local/run.js', 'start', '--data-dir', dataDir, '--port-base', String(portBase), ...flags],
-    { cwd: PROJECT_ROOT, env: { ...processEnvironment(), ...own, ...env }, stdio: 'pipe' },
-  )
+  const line = ['local/run.js', 'start', '--data-dir', dataDir, '--port-base', String(portBase)]
+  // npm has a shell between itself and what it starts.
+  const shell = 'npm_lifecycle_event' in env ? ['sh', '-c', '"$0" "$@"; exit $?'] : []
+  const [command = '', ...words] = [...shell, process.execPath, ...line, ...flags]
+  const child = spawn(command, words, {
+    cwd: PROJECT_ROOT,
+    env: { ...processEnvironment(), ...own, ...env },
+    stdio: 'pipe',
+  })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (output += text))
