@@ -50,6 +50,14 @@ test('a gap halts the partition, gap accept lets it go on, and the ledger keeps 
   expect(doctor.code).toBe(3)
   expect(doctor.stdout).toMatch(/^fail {2}counting .*1 halted/m)
 
+  const choices = await runCliWell(['gap', 'accept', '--partition', '0'], { env })
+  expect(choices.stdout).toMatch(
+    /^log holds {2}offsets 20 to 29\nchoices +--to earliest +offsets 10/m,
+  )
+  const blind = await runCli(['gap', 'accept', '--partition', '0', '--yes'], { env })
+  expect([blind.code, blind.stdout]).toEqual([2, ''])
+  expect(blind.stderr).toContain('--yes needs --to')
+
   const accept = ['gap', 'accept', '--partition', '0', '--to', 'earliest', '--json']
   const dry = await runCliWell(accept, { env })
   expect(JSON.parse(dry.stdout)).toMatchObject({ next: 10, to: 20, logEnd: 30, accepted: false })

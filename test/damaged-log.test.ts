@@ -119,12 +119,20 @@ test('I10: a record batch that fails its checksum halts its partition, which say
 
   const starting = aggregator.start()
   const reason = await bed.halted(aggregator, DAMAGED)
-  expect(reason).toContain(`offset ${victim.baseOffset} cannot be read`)
-  expect(reason).toContain('checksum')
+  expect(reason).toContain(`offset ${victim.baseOffset} cannot be read, the next batch begins`)
+  expect(reason).toContain(`at ${victim.nextOffset}: checksum`)
   const args = ['cat', '--partition', String(DAMAGED), '--from', String(victim.baseOffset)]
   const seen = await runCli(args, { env: bed.env })
   expect([seen.code, seen.stdout]).toEqual([1, ''])
   expect(seen.stderr).toContain(`cannot be read at offset ${victim.baseOffset}: checksum`)
+  expect(seen.stderr).toContain(`add --from ${victim.nextOffset}`)
+  const choices = await runCli(['gap', 'accept', '--partition', String(DAMAGED)], { env: bed.env })
+  expect([choices.code, choices.stderr]).toEqual([
+    0,
+    expect.stringContaining('Nothing was changed'),
+  ])
+  expect(choices.stdout).toMatch(/--to \d+ +what stopped it is mended: nothing is skipped\n/)
+  expect(choices.stdout).toMatch(/--to OFFSET +a batch cannot be read/)
   await untilOthersReach(bed.tally, DAMAGED, behind)
   expect(await bed.next(DAMAGED)).toBe(victim.baseOffset)
   await bed.decide(aggregator, DAMAGED, victim.nextOffset)

@@ -60,8 +60,10 @@ export function createIntake(options: IntakeOptions): Intake {
     if (stop !== undefined) await halt(owned, stop)
   }
 
-  async function halt(owned: OwnedPartition, { offset, reason }: Unreadable): Promise<void> {
-    await ownership.halt(owned, `offset ${offset} cannot be read: ${reason}`)
+  async function halt(owned: OwnedPartition, unreadable: Unreadable): Promise<void> {
+    const { offset, reason, nextOffset } = unreadable
+    const behind = nextOffset === undefined ? '' : `, the next batch begins at ${nextOffset}`
+    await ownership.halt(owned, `offset ${offset} cannot be read${behind}: ${reason}`)
   }
 
   /**

@@ -1,5 +1,5 @@
 import { CountersinkError } from '@countersink/shared/errors'
-import type { FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
+import type { CorruptBatch, FetchedBatch } from '@countersink/shared/kafka/fetched-batch'
 import { RecordCursor } from '@countersink/shared/kafka/record-batch'
 import { createTopicReader } from '@countersink/shared/kafka/topic-reader'
 import { createLogger } from '@countersink/shared/log'
@@ -84,7 +84,7 @@ async function readAll(reading: Reading): Promise<void> {
       reader.finish(partition)
     }
     if (unread.size === 0) done.resolve()
-    else if (corrupt !== undefined) throw damaged(partition, corrupt.offset, corrupt.reason)
+    else if (corrupt !== undefined) throw damaged(partition, corrupt)
   }
 
   const reader = createTopicReader({
@@ -133,7 +133,10 @@ function printBatch(
       const { encoding, events } = parseRecordEvents(cursor)
       if (!printer.record({ partition, offset, timestampMs, encoding }, events)) return false
     }
-    if (cursor.malformed !== '') throw damaged(partition, cursor.malformedOffset, cursor.malformed)
+    if (cursor.malformed !== '') {
+      const { malformedOffset: offset, malformed: reason } = cursor
+      throw damaged(partition, { offset, reason, nextOffset: batch.nextOffset })
+    }
   }
   return true
 }
@@ -157,11 +160,16 @@ function watchSilence(
   }, SILENCE_CHECK_MS)
 }
 
-function damaged(partition: number, offset: number, reason: string): CountersinkError {
+function damaged(
+  partition: number,
+  { offset, reason, nextOffset }: CorruptBatch,
+): CountersinkError {
+  const behind =
+    nextOffset === undefined ? 'name a later offset with --from' : `add --from ${nextOffset}`
   return new CountersinkError(
     'KAFKA_REFUSED',
     `partition ${partition} cannot be read at offset ${offset}: ${reason}.\n` +
-      'The aggregator halts there, too. To look behind it, name a later offset with --from.',
+      `The aggregator halts there, too. To look behind it, ${behind}.`,
   )
 }
 

@@ -24,17 +24,19 @@ export async function apiChecks(settings: Settings, signal: AbortSignal): Promis
 }
 
 function countingCheck({ partitions }: StatusAnswer): Check {
-  const halted = partitions.filter((p) => p.state === 'halted').length
+  const halts = partitions.filter((p) => p.state === 'halted')
   const behind = partitions.filter((p) => p.state === 'catching-up').length
   const lag = partitions.reduce((sum, p) => sum + (p.lag ?? 0), 0)
   const detail = [
     plural(partitions.length, 'partition'),
     lag === 0 ? 'nothing behind' : `${plural(lag, 'record')} behind`,
     ...(behind > 0 ? [`${behind} catching up`] : []),
-    ...(halted > 0 ? [`${halted} halted`] : []),
+    ...(halts.length > 0 ? [`${halts.length} halted`] : []),
   ].join(', ')
-  if (halted > 0) {
-    const fix = '`countersink gap list` says why; `countersink gap accept` lets it go on.'
+  if (halts[0] !== undefined) {
+    const fix =
+      `\`countersink gap accept --partition ${halts[0].partition}\` says why and what can be decided; ` +
+      '`countersink gap list` has all.'
     return { name: 'counting', level: 'fail', detail, fix }
   }
   return { name: 'counting', level: behind > 0 ? 'warn' : 'ok', detail }

@@ -4,9 +4,16 @@ import { requireBrokers, requireSetting, requireTopic } from './config.ts'
 import type { CommandContext } from './context.ts'
 import { liveSchema, type Query, type Row, withDatabase } from './database.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import {
+  choiceLines,
+  consequence,
+  type Decision,
+  type HaltedPartition,
+  haltedLines,
+} from './gap-decision.ts'
 import { withKafkaAdmin } from './kafka-admin.ts'
 import { printable } from './printable.ts'
-import { formatTable, grouped, plural } from './table.ts'
+import { formatTable, grouped } from './table.ts'
 
 const POLL_MS = 200
 /** A partition whose owner has not been seen for so long has none. */
@@ -16,22 +23,14 @@ export type AcceptOptions = {
   json: boolean
   yes: boolean
   partition: number
-  to: number | 'earliest'
+  /** Undefined: only say what can be decided. */
+  to: number | 'earliest' | undefined
   timeoutMs: number
 }
 
 type Partition = { next: number; halted: string | undefined; owned: boolean; decision?: number }
 
-type Decision = {
-  partition: number
-  halted: string
-  next: number
-  logStart: number
-  logEnd: number
-  to: number
-}
-
-/** Shows what would be skipped; with `yes` decides it and waits until the owner has gone on. */
+/** Shows what can be decided, or would be; with `yes` decides it and waits until the owner has gone on. */
 export async function acceptGap(
   options: AcceptOptions,
   context: CommandContext,
@@ -51,8 +50,11 @@ export async function acceptGap(
       )
     }
     const { next, halted } = found
+    const { partition } = options
+    const known = { partition, halted, next, logStart, logEnd }
+    if (options.to === undefined) return showChoices(known, options, context)
     const to = options.to === 'earliest' ? logStart : options.to
-    const decision = { partition: options.partition, halted, next, logStart, logEnd, to }
+    const decision = { ...known, to }
     if (to < logStart || to > logEnd) {
       throw new CountersinkError(
         'CONFIG_INVALID',
@@ -103,15 +105,22 @@ async function readPartition(
   }
 }
 
-function consequence({ next, to }: Decision): string {
-  if (to > next) {
-    return `offsets ${grouped(next)} to ${grouped(to - 1)} are skipped: up to ${plural(to - next, 'record')} never counted`
+function showChoices(
+  halted: HaltedPartition,
+  options: AcceptOptions,
+  { terminal }: CommandContext,
+): ExitCode {
+  if (options.yes) {
+    throw new CountersinkError('CONFIG_INVALID', '--yes needs --to: where the partition goes on')
   }
-  if (to === next) return 'nothing is skipped'
-  return (
-    `the offset goes back from ${grouped(next)} to ${grouped(to)}: right when the topic was made ` +
-    'again and holds other records now; ids that are remembered are not counted twice'
-  )
+  if (options.json) {
+    terminal.printJson({ ...halted, to: null, accepted: false })
+    return EXIT.ok
+  }
+  haltedLines(halted).forEach(terminal.print)
+  choiceLines(halted).forEach(terminal.print)
+  terminal.note('Nothing was changed. Add one of them to see what it would skip, then --yes.')
+  return EXIT.ok
 }
 
 function showDryRun(
@@ -123,10 +132,7 @@ function showDryRun(
     terminal.printJson({ ...decision, accepted: false })
     return EXIT.ok
   }
-  terminal.print(`partition  ${decision.partition}`)
-  terminal.print(`halted     ${printable(decision.halted)}`)
-  terminal.print(`counted    up to offset ${grouped(decision.next)}`)
-  terminal.print(`log holds  offsets ${grouped(decision.logStart)} to ${grouped(decision.logEnd)}`)
+  haltedLines(decision).forEach(terminal.print)
   terminal.print(`would      go on at ${grouped(decision.to)}: ${consequence(decision)}`)
   terminal.note('Nothing was changed. Add --yes to do it.')
   return EXIT.ok

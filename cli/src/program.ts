@@ -248,7 +248,12 @@ function addDoctor(program: Command, run: Runner): void {
     })
 }
 
-type GapFlags = Common & { partition: number; to: number | 'earliest'; yes?: true; timeout: number }
+type GapFlags = Common & {
+  partition: number
+  to?: number | 'earliest'
+  yes?: true
+  timeout: number
+}
 
 function addGap(program: Command, run: Runner): void {
   const gap = program
@@ -258,16 +263,19 @@ function addGap(program: Command, run: Runner): void {
       'A partition halts when records that were not counted are no longer in the log, when the log ' +
         'is not the one that was counted, or when a part of it cannot be read or kept.',
     )
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
     .exitOverride()
   const accept = gap
     .command('accept')
     .summary('let a halted partition go on')
     .description(
       'Lets a halted partition go on at an offset. What lies before it and was not counted is ' +
-        'never counted; the ledger keeps the gap. Without --yes only shows what would happen.',
+        'never counted; the ledger keeps the gap. Without --to it says what can be decided, ' +
+        'without --yes what would happen; neither changes anything.',
     )
     .requiredOption('--partition <number>', 'the halted partition', wholeNumber)
-    .requiredOption('--to <offset>', 'where to go on: an offset, or "earliest"', offsetOrEarliest)
+    .option('--to <offset>', 'where to go on: an offset, or "earliest"', offsetOrEarliest)
     .option('--yes', 'do it')
     .addOption(timeoutOption('how long to wait for the aggregator', '1m'))
   withCommonOptions(accept)
@@ -275,6 +283,7 @@ function addGap(program: Command, run: Runner): void {
       'after',
       `
 Examples:
+  countersink gap accept --partition 3
   countersink gap accept --partition 3 --to earliest
   countersink gap accept --partition 3 --to earliest --yes
 ${EXIT_HELP}`,

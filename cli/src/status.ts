@@ -63,7 +63,7 @@ function statusLines(answer: StatusAnswer, terminal: Pick<Terminal, 'paint'>): s
     ...table.map((line, i) => paintRow(line, answer.partitions[i - 1]?.state, terminal)),
     ...halted.map((p) => {
       const reason = typeof p['halted'] === 'string' ? `: ${printable(p['halted'])}` : ''
-      return `partition ${p.partition} is halted${reason}. See \`countersink gap accept --help\`.`
+      return `partition ${p.partition} is halted${reason}. What can be decided: \`countersink gap accept --partition ${p.partition}\``
     }),
   ]
 }

@@ -33,8 +33,8 @@ test('a halted partition is told once, with why and what to do, and again when i
   await watch.look()
   expect(lines).toEqual([
     `Partition 1 is halted, and counts nothing until you decide: ${REASON}`,
-    '  All partitions:         npx countersink status',
-    '  What would be skipped:  npx countersink gap accept --partition 1 --to earliest',
+    '  All partitions:       npx countersink status',
+    '  What can be decided:  npx countersink gap accept --partition 1',
   ])
   await watch.look()
   expect(lines.length).toBe(3)
@@ -44,6 +44,6 @@ test('a halted partition is told once, with why and what to do, and again when i
   answer.body = statusOf('the record differs', undefined)
   await watch.look()
   expect(lines.slice(3).join('\n')).toMatch(
-    /^Partition 0 is halted.*: the record differs\n[^]*--partition 0 [^]*\nPartition 1 is not halted any more\.$/,
+    /^Partition 0 is halted.*: the record differs\n[^]*--partition 0\nPartition 1 is not halted any more\.$/,
   )
 })

@@ -46,8 +46,8 @@ export function createHaltWatch({ api, cli, say }: HaltWatchOptions): HaltWatch 
 
   function halts(partition: number, reason: string): void {
     say(`Partition ${partition} is halted, and counts nothing until you decide: ${reason}`)
-    say(`  All partitions:         ${cli} status`)
-    say(`  What would be skipped:  ${cli} gap accept --partition ${partition} --to earliest`)
+    say(`  All partitions:       ${cli} status`)
+    say(`  What can be decided:  ${cli} gap accept --partition ${partition}`)
   }
 
   async function run(): Promise<void> {

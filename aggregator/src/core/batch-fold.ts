@@ -18,7 +18,7 @@ export const APPEND_MS_MAX = 8_640_000_000_000_000
 export type LastRecord = { offset: number; records: Buffer; start: number; end: number }
 
 /** A place in the log that cannot be read: the partition has to stop there. */
-export type Unreadable = { offset: number; reason: string }
+export type Unreadable = { offset: number; reason: string; nextOffset?: number }
 
 /**
  * Decodes fetched batches into columns and folds them, one set of columns for all partitions of the
@@ -78,7 +78,8 @@ export class BatchFold {
       const isRead = this.#foldRecords(state, readMax)
       if (this.lacks || !isRead) return undefined
       if (this.#cursor.malformed !== '') {
-        return { offset: this.#cursor.malformedOffset, reason: this.#cursor.malformed }
+        const { malformedOffset: offset, malformed: reason } = this.#cursor
+        return { offset, reason, nextOffset: batch.nextOffset }
       }
       state.next = batch.nextOffset
     }

@@ -15,7 +15,12 @@ export type RecordBatch = {
   readonly records: Buffer
 }
 
-export type CorruptBatch = { readonly offset: number; readonly reason: string }
+export type CorruptBatch = {
+  readonly offset: number
+  readonly reason: string
+  /** Where the batch behind it begins, when its own header can be believed about that. */
+  readonly nextOffset?: number
+}
 
 /** What one fetch brought for one partition. */
 export type FetchedBatch = {

@@ -146,6 +146,20 @@ describe('a batch that cannot be read', () => {
     }
   })
 
+  test('it says where the next one begins, unless its own header contradicts itself', async () => {
+    const bad = await stored({ offset: 4, values: ['a', 'b', 'c'] })
+    bad[bad.length - 1]! ^= 0x04
+    expect((await decode([bad], { from: 4 })).corrupt).toMatchObject({ offset: 4, nextOffset: 7 })
+    // The broker answers with whole batches: what was asked for may lie within it.
+    expect((await decode([bad], { from: 6 })).corrupt).toMatchObject({ offset: 6, nextOffset: 7 })
+    bad.writeInt32BE(1_000_000, 23)
+    expect((await decode([bad], { from: 4 })).corrupt).not.toHaveProperty('nextOffset')
+    const zipped = await stored({ offset: 4, values: ['x'.repeat(100), 'y'], compression: 'gzip' })
+    zipped.fill(0, 61)
+    const { corrupt } = await decode([sealed(zipped)], { from: 4 })
+    expect(corrupt).toMatchObject({ offset: 4, nextOffset: 6 })
+  })
+
   test('a batch that does not decompress is named after those before it', async () => {
     const good = await stored({ offset: 0, values: ['good'] })
     const bad = await stored({ offset: 1, values: ['x'.repeat(100)], compression: 'gzip' })

@@ -95,7 +95,7 @@ export async function decodeRecordSet(
       batches.push(toRecordBatch(stored, content))
     } catch (error) {
       const offset = Math.max(stored.baseOffset, fetchedOffset)
-      const corrupt = { offset, reason: messageOf(error) }
+      const corrupt = { offset, reason: messageOf(error), nextOffset: stored.nextOffset }
       return { batches, nextOffset: offset, corrupt, cutAtStart: false }
     }
   }
@@ -121,7 +121,9 @@ function walkBatches(records: Buffer, fetchedOffset: number, filter: AbortFilter
     const reason =
       length < BATCH_LENGTH_MIN ? 'impossible length' : defectOf(records, position, end)
     if (reason !== undefined) {
-      walk.corrupt = { offset: Math.max(walk.nextOffset, fetchedOffset), reason }
+      const offset = Math.max(walk.nextOffset, fetchedOffset)
+      const nextOffset = statedNextOffset(records, position, offset)
+      walk.corrupt = { offset, reason, ...(nextOffset !== undefined && { nextOffset }) }
       return walk
     }
     takeBatch(records.subarray(position, end), walk, filter)
@@ -138,6 +140,19 @@ function defectOf(records: Buffer, position: number, end: number): string | unde
   const found = crc32c(records.subarray(position + ATTRIBUTES, end))
   if (stated !== found) return `checksum is ${hex(found)}, the batch says ${hex(stated)}`
   return undefined
+}
+
+/**
+ * What a batch that failed its checks says of its end. Believed when its fields agree: the offset is
+ * within it, and it has as many records as offsets, as every batch of a topic that is not compacted.
+ */
+function statedNextOffset(records: Buffer, position: number, offset: number): number | undefined {
+  if (records.readInt8(position + MAGIC) !== 2) return undefined
+  const baseOffset = int64At(records, position)
+  const count = records.readInt32BE(position + RECORD_COUNT)
+  const nextOffset = baseOffset + count
+  if (records.readInt32BE(position + LAST_OFFSET_DELTA) !== count - 1) return undefined
+  return baseOffset <= offset && offset < nextOffset ? nextOffset : undefined
 }
 
 function takeBatch(batch: Buffer, walk: Walk, filter: AbortFilter): void {
