@@ -59,6 +59,17 @@ test('windows prints a table, or the answer as JSON', async () => {
   expect(json).toMatchObject({ windows: [{ delta: '5' }, { delta: '7' }] })
 })
 
+test('windows shows what was just counted unless an end is named', async () => {
+  const event = JSON.stringify({ id: 'now', counter: 'plays', key: 'just', at: Date.now() })
+  await runCliWell(['publish', '-'], { env, stdin: `${event}\n` })
+  for (const range of [[], ['--from', '2d']]) {
+    const args = ['windows', 'plays', 'just', '--step', '1d', ...range]
+    const rows = (await runCliWell(args, { env })).stdout.trimEnd().split('\n').slice(1)
+    expect(rows.at(-1)).toMatch(/ 1 {2}provisional$/)
+    expect(rows.length).toBe(range.length === 0 ? 60 : 2)
+  }
+})
+
 test('windows ends quietly when its reader has enough', async () => {
   const wide = ['--from', '6d', '--step', '1m', '--json']
   const run = await runCli(['windows', 'plays', 'k/1', ...wide], { env, readBytes: 10 })

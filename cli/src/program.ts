@@ -1,4 +1,3 @@
-import { parseDuration } from '@countersink/shared/duration'
 import { Command, Option } from 'commander'
 import { addCat } from './cat-command.ts'
 import type { Runner } from './context.ts'
@@ -15,13 +14,13 @@ import {
 } from './options.ts'
 import { parseTime } from './time-argument.ts'
 
-const WINDOWS_SHOWN = 60
-
 /** The command line. What a command needs is imported only when it runs: help comes at once. */
 export function createProgram(run: Runner): Command {
   const program = new Command('countersink')
     .description('Counts things exactly once, on Kafka and Postgres.')
-    .version('0.1.0', '-V, --version')
+    .version('0.1.0', '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
     .exitOverride()
     .showHelpAfterError('(add --help for the options and examples)')
     .addHelpText(
@@ -156,7 +155,7 @@ ${EXIT_HELP}`,
     })
 }
 
-type WindowsFlags = ReadFlags & { from?: string; to: string; step: string }
+type WindowsFlags = ReadFlags & { from?: string; to?: string; step: string }
 
 function addWindows(program: Command, run: Runner): void {
   const command = program
@@ -165,8 +164,8 @@ function addWindows(program: Command, run: Runner): void {
     .description('Prints what was counted for one key in each window of time.')
     .argument('<counter>')
     .argument('<key>')
-    .option('--from <time>', `start (default: ${WINDOWS_SHOWN} steps before --to)`, time)
-    .option('--to <time>', 'end, exclusive', time, 'now')
+    .option('--from <time>', 'start (default: 60 steps before --to)', time)
+    .option('--to <time>', 'end, exclusive (default: of the window that now is in)', time)
     .option('--step <duration>', 'length of a window: 1m, 15m, 1h, 1d', step, '1m')
   withCommonOptions(withReadOptions(command))
     .addHelpText(
@@ -183,14 +182,15 @@ ${EXIT_HELP}`,
       await run(o.dataDir, async (context) => {
         const { windows } = await import('./read-commands.ts')
         const now = Date.now()
-        const toMs = parseTime(o.to, now) ?? now
-        const spanMs = WINDOWS_SHOWN * (parseDuration(o.step) ?? 0)
-        const given = o.from === undefined ? undefined : parseTime(o.from, now)
-        const fromMs = given ?? Math.max(toMs - spanMs, 0)
+        const range = { fromMs: moment(o.from, now), toMs: moment(o.to, now), step: o.step }
         const common = { json: o.json === true, dims: o.dims, after: o.after }
-        return windows(counter, key, { ...common, fromMs, toMs, step: o.step }, context)
+        return windows(counter, key, { ...common, ...range }, context)
       })
     })
+}
+
+function moment(text: string | undefined, now: number): number | undefined {
+  return text === undefined ? undefined : parseTime(text, now)
 }
 
 function addStatus(program: Command, run: Runner): void {

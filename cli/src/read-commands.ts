@@ -15,7 +15,12 @@ export type GetOptions = {
   after: string | undefined
 }
 
-export type WindowsOptions = GetOptions & { fromMs: number; toMs: number; step: string }
+/** Without a start or an end the API chooses it: up to and with the window of now, 60 windows. */
+export type WindowsOptions = GetOptions & {
+  fromMs: number | undefined
+  toMs: number | undefined
+  step: string
+}
 
 /** Prints the number alone, so that scripts can take it; how fresh it is goes to stderr. */
 export async function get(
@@ -41,7 +46,11 @@ export async function windows(
   context: CommandContext,
 ): Promise<ExitCode> {
   const { fromMs, toMs, step } = options
-  const query = queryOf(options, { from: String(fromMs), to: String(toMs), step })
+  const range = {
+    ...(fromMs !== undefined && { from: String(fromMs) }),
+    ...(toMs !== undefined && { to: String(toMs) }),
+  }
+  const query = queryOf(options, { ...range, step })
   const answer = await apiOf(context).get(`${keyPath(counter, key)}/windows${query}`, windowsAnswer)
   if (options.json) {
     context.terminal.printJson(answer)
