@@ -35,7 +35,7 @@ function readConfigOrExit(): Config {
     return readConfig()
   } catch (error) {
     if (!(error instanceof CountersinkError)) throw error
-    process.stderr.write(`${error.message}\n`)
+    process.stderr.write(`aggregator: ${error.message}\n`)
     process.exit(2)
   }
 }

@@ -29,7 +29,7 @@ function configOrExit(): GatewayConfig {
     return readGatewayConfig()
   } catch (error) {
     process.stderr.write(`gateway: ${messageOf(error)}\n`)
-    process.exit(1)
+    process.exit(2)
   }
 }
 

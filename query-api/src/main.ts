@@ -43,6 +43,7 @@ try {
   await main()
 } catch (error) {
   // Without settings there may be no logger to say it.
-  process.stderr.write(`${error instanceof CountersinkError ? error.message : String(error)}\n`)
-  process.exitCode = 1
+  const isOurs = error instanceof CountersinkError
+  process.stderr.write(`query-api: ${isOurs ? error.message : String(error)}\n`)
+  process.exitCode = isOurs && error.code === 'CONFIG_INVALID' ? 2 : 1
 }

@@ -29,12 +29,33 @@ test('every problem is told at once, by the name of its variable', () => {
   }
 })
 
-test.each(['-1', '1.5', 'abc', 'NaN', 'Infinity'])(
+test.each(['-1', '1.5', 'abc', 'NaN', 'Infinity', '11', '9e99'])(
   '%s is no whole number within bounds',
   (text) => {
-    expect(() => parseConfig(z.object({ N: integer(0, 10, 1) }), { N: text })).toThrow('N: ')
+    expect(() => parseConfig(z.object({ N: integer(0, 10, 1) }), { N: text })).toThrow(
+      /:\n {2}N: a whole number from 0 to 10$/,
+    )
   },
 )
+
+test.each(['bad topic', 'a/b', '.', '..', 'x'.repeat(242)])('%j is no name of a topic', (text) => {
+  const { COUNTERSINK_TOPIC } = sharedSettings
+  const topic = z.object({ COUNTERSINK_TOPIC })
+  expect(() => parseConfig(topic, { COUNTERSINK_TOPIC: text })).toThrow(
+    'COUNTERSINK_TOPIC: a topic',
+  )
+})
+
+test('a database is named by a postgres:// URL', () => {
+  const { DATABASE_URL } = sharedSettings
+  const database = z.object({ DATABASE_URL })
+  for (const url of ['postgres://a:b@c/d', 'postgresql://c:5432/d']) {
+    expect(parseConfig(database, { DATABASE_URL: url })).toEqual({ DATABASE_URL: url })
+  }
+  for (const url of ['mysql://a/b', 'localhost:5432', undefined]) {
+    expect(() => parseConfig(database, { DATABASE_URL: url })).toThrow('DATABASE_URL: postgres://')
+  }
+})
 
 test.each(['a', 'a:', ':1', 'a:1,', 'a:1,,b:2', 'a:x', 'a b:1'])('%j are no brokers', (text) => {
   expect(() => parseConfig(schema, { KAFKA_BROKERS: text })).toThrow('KAFKA_BROKERS: ')

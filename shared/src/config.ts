@@ -18,6 +18,9 @@ export function parseConfig<T extends z.ZodType>(schema: T, environment: Environ
   )
 }
 
+const DATABASE = 'postgres:// URL of the database'
+const TOPIC = "a topic's name: letters, digits, dots, underscores and hyphens, at most 241 of them"
+
 const BROKER = /^([^\s:,]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/
 
 /** Settings that several services share, by variable name. */
@@ -29,8 +32,12 @@ export const sharedSettings = {
       (brokers) => brokers.every((broker) => BROKER.test(broker)),
       'comma-separated host:port of the Kafka brokers',
     ),
-  DATABASE_URL: z.string('postgres:// URL of the database'),
-  COUNTERSINK_TOPIC: z.string().default('countersink.events'),
+  DATABASE_URL: z.string(DATABASE).regex(/^postgres(ql)?:\/\//, DATABASE),
+  // Kafka takes 249 characters, and <topic>.routing stands beside it.
+  COUNTERSINK_TOPIC: z
+    .string()
+    .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,241}$/, TOPIC)
+    .default('countersink.events'),
   COUNTERSINK_CONTRACTS: z.string().optional(),
   HOST: z.string().default('127.0.0.1'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
@@ -38,5 +45,9 @@ export const sharedSettings = {
 
 /** A whole number within bounds, from text. */
 export function integer(min: number, max: number, fallback: number): z.ZodType<number, unknown> {
-  return z.coerce.number().int().min(min).max(max).default(fallback)
+  const bounds = `a whole number from ${min} to ${max}`
+  return z.coerce
+    .number(bounds)
+    .refine((value) => Number.isSafeInteger(value) && value >= min && value <= max, bounds)
+    .default(fallback)
 }
