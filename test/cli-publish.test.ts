@@ -126,7 +126,7 @@ test('what does not count is told, with the reason, and makes the exit code 3', 
   expect(run.stderr).toContain('line 7 is not sent: missing-at')
   expect(run.stderr).toContain('line 4 is not sent: future')
   expect(run.stderr).toMatch(/conflict: event bad-1 of bad\/one/)
-  expect(run.stderr).toMatch(/1 event among 4 events of "bad" will be late/)
+  expect(run.stderr).toMatch(/1 of 4 events of "bad" will be late/)
 })
 
 test('--strict stops at the first bad line, --strict-lateness sends nothing', async () => {

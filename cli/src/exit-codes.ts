@@ -17,6 +17,6 @@ Exit codes:
   0  done
   1  failed: the message says why and what to do
   2  wrong usage or settings
-  3  done in part: some lines or events were not counted, or a check failed
+  3  done in part: lines or events were not counted, a check failed, a partition is halted
   4  gave up waiting; running it again is safe
   130  interrupted`

@@ -1,7 +1,7 @@
 import { formatDuration } from '@countersink/shared/duration'
 import { printable } from './printable.ts'
 import type { CounterLateness } from './lateness-check.ts'
-import { plural, spoken } from './table.ts'
+import { grouped, plural, spoken } from './table.ts'
 
 /** Counters that are written about; more are only counted. */
 const COUNTERS_SHOWN_MAX = 5
@@ -15,12 +15,13 @@ export function latenessWarnings(problems: readonly CounterLateness[]): string[]
 
 function counterWarnings(c: CounterLateness): string[] {
   const name = `"${printable(c.counter)}"`
-  const of = `${plural(c.events, 'event')} of ${name}`
+  const of = (some: number): string =>
+    `${grouped(some)} of ${plural(c.events, 'event')} of ${name} will be`
   const lateness = formatDuration(c.latenessMs)
   const warnings: string[] = []
   if (c.lateByOrder > 0) {
     warnings.push(
-      `${plural(c.lateByOrder, 'event')} among ${of} will be late and not count, because of the ` +
+      `${of(c.lateByOrder)} late and not count, because of the ` +
         `order of the lines: each lies more than ${lateness} (the lateness of this counter) ` +
         `behind one before it. The first is on line ${c.lateByOrderLine}; the furthest lies ` +
         `${spoken(c.behindMs)} behind. Sort the lines by "at", or give the counter a longer lateness.`,
@@ -28,14 +29,14 @@ function counterWarnings(c: CounterLateness): string[] {
   }
   if (c.lateByClock > 0) {
     warnings.push(
-      `${plural(c.lateByClock, 'event')} among ${of} will be late and not count now, because newer ` +
+      `${of(c.lateByClock)} late and not count now, because newer ` +
         `events are counted already: each is more than ${lateness} older (the first is on line ` +
         `${c.lateByClockLine}). Those that were counted before stay counted.`,
     )
   }
   if (c.future > 0) {
     warnings.push(
-      `${plural(c.future, 'event')} among ${of} will be invalid, because their "at" lies in the ` +
+      `${of(c.future)} invalid, because their "at" lies in the ` +
         `future (the first is on line ${c.futureLine}). Is it in milliseconds, and in UTC?`,
     )
   }

@@ -4,10 +4,11 @@ const PAGE = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
 <title>Countersink</title>
 <style>
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem }
-  code { font-size: 0.9em }
+  code { font-size: 0.9em; overflow-wrap: anywhere }
 </style>
 <h1>Countersink</h1>
 <p>The query API is running. What it answers:</p>
