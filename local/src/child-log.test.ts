@@ -15,6 +15,9 @@ test('the tail begins with a whole line', () => {
   writeFileSync(log, 'first line\nsecond line\nthird line\n')
   expect(tailOf(log, 15)).toBe('third line\n')
   expect(tailOf(log, 1000)).toBe('first line\nsecond line\nthird line\n')
+  expect(tailOf(log, 1000, 'first line\n'.length)).toBe('second line\nthird line\n')
+  expect(tailOf(log, 15, 'first line\n'.length)).toBe('third line\n')
+  expect(tailOf(log, 1000, 100_000)).toBe('first line\nsecond line\nthird line\n')
   expect(tailOf(join(dir, 'none.log'), 1000)).toBe('')
 })
 

@@ -13,16 +13,22 @@ import { join } from 'node:path'
 /** The size at which a log is set aside; with its predecessor a child keeps at most twice as much. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
-/** The last part of a log, from the start of a line on; empty when there is no log. */
-export function tailOf(path: string, bytesMax: number): string {
+/**
+ * The last part of a log, from the start of a line on and nothing from before byte `from`; empty
+ * when there is no log.
+ */
+export function tailOf(path: string, bytesMax: number, from = 0): string {
   try {
     const file = openSync(path, 'r')
     try {
       const { size } = fstatSync(file)
-      const buffer = Buffer.alloc(Math.min(bytesMax, size))
-      readSync(file, buffer, 0, buffer.length, size - buffer.length)
+      // A log that was set aside since has begun again.
+      const first = from > size ? 0 : from
+      const start = Math.max(first, size - bytesMax)
+      const buffer = Buffer.alloc(size - start)
+      readSync(file, buffer, 0, buffer.length, start)
       const text = buffer.toString('utf8')
-      return size > buffer.length ? text.slice(text.indexOf('\n') + 1) : text
+      return start > first ? text.slice(text.indexOf('\n') + 1) : text
     } finally {
       closeSync(file)
     }

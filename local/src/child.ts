@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CountersinkError } from '@countersink/shared/errors'
 import { tailOf } from './child-log.ts'
@@ -59,6 +59,8 @@ type Running = {
   ended: Promise<string>
   endedHow: string | undefined
   asked: boolean
+  /** Where its part of the log begins: what is before is of earlier lives. */
+  logFrom: number
 }
 
 /** One child process in a group of its own, so that a Ctrl-C in the terminal reaches us alone. */
@@ -84,7 +86,7 @@ export function createChild(spec: ChildSpec, events: ChildEvents = {}): Child {
   }
 
   function failure(what: string): CountersinkError {
-    const tail = tailOf(spec.logPath, LOG_TAIL_BYTES)
+    const tail = tailOf(spec.logPath, LOG_TAIL_BYTES, running?.logFrom)
     return new CountersinkError(
       'TIMED_OUT',
       `${spec.name} ${what}. The end of ${spec.logPath}:\n${tail}`,
@@ -95,6 +97,7 @@ export function createChild(spec: ChildSpec, events: ChildEvents = {}): Child {
     // A file and not a pipe: what outlives a kill -9 of its parent must still be able to write.
     const log = openSync(spec.logPath, 'a')
     try {
+      const logFrom = fstatSync(log).size
       const child = spawn(spec.command, [...spec.args()], {
         cwd: spec.cwd,
         env: { ...spec.env },
@@ -102,15 +105,16 @@ export function createChild(spec: ChildSpec, events: ChildEvents = {}): Child {
         detached: true,
         ...spec.user,
       })
-      return watch(child)
+      return watch(child, logFrom)
     } finally {
       closeSync(log)
     }
   }
 
-  function watch(child: ReturnType<typeof spawn>): Running {
+  function watch(child: ReturnType<typeof spawn>, logFrom: number): Running {
     const { promise: ended, resolve } = Promise.withResolvers<string>()
-    const current: Running = { pid: child.pid ?? 0, ended, endedHow: undefined, asked: false }
+    const pid = child.pid ?? 0
+    const current: Running = { pid, ended, endedHow: undefined, asked: false, logFrom }
     const settle = (how: string): void => {
       if (current.endedHow !== undefined) return
       current.endedHow = how

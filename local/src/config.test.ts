@@ -53,6 +53,12 @@ test('a part that is the user’s own is taken from the environment, empty means
   })
 })
 
+test('a contracts file that is not valid is an error before anything starts', () => {
+  const file = join(userDir, 'counters.yaml')
+  writeFileSync(file, 'counters: { a: { latenes: 1h } }')
+  expect(() => stackConfig(['start'], { INIT_CWD: userDir })).toThrow(`${file}: counters.a`)
+})
+
 test('a contracts file that is not there is an error that names it', () => {
   const start = () => stackConfig(['start', '--contracts', 'none.yaml'], { INIT_CWD: userDir })
   expect(start).toThrow(join(userDir, 'none.yaml'))

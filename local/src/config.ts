@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseConfig, sharedSettings, type Environment } from '@countersink/shared/config'
+import { readContracts } from '@countersink/shared/contracts'
 import { CountersinkError } from '@countersink/shared/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
@@ -114,11 +115,17 @@ function resolveConfig(
 function contractsFile(asked: string | undefined, userDir: string): string | undefined {
   if (asked !== undefined) {
     const file = resolve(userDir, asked)
-    if (existsSync(file)) return file
+    if (existsSync(file)) return checked(file)
     throw new CountersinkError('CONFIG_INVALID', `there is no contracts file ${file}`)
   }
   const found = join(userDir, 'counters.yaml')
-  return existsSync(found) ? found : undefined
+  return existsSync(found) ? checked(found) : undefined
+}
+
+/** Before anything is started: a service that cannot read its contracts ends at once. */
+function checked(file: string): string {
+  readContracts(file)
+  return file
 }
 
 /** The environment of this process: read here and nowhere else in this workspace. */

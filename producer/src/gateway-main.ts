@@ -1,11 +1,11 @@
 import { createLogger } from '@countersink/shared/log'
 import { messageOf } from '@countersink/shared/errors'
 import { createGateway } from './gateway.ts'
-import { type GatewayConfig, readGatewayConfig } from './gateway-config.ts'
+import { readGatewayConfig } from './gateway-config.ts'
 
-const config = configOrExit()
+const config = orExit(readGatewayConfig)
 const logger = createLogger('gateway', config.LOG_LEVEL)
-const gateway = createGateway(config, logger)
+const gateway = orExit(() => createGateway(config, logger))
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
@@ -24,9 +24,10 @@ try {
   fail('the gateway cannot start', error)
 }
 
-function configOrExit(): GatewayConfig {
+/** Settings and contracts are wrong here or never. */
+function orExit<T>(make: () => T): T {
   try {
-    return readGatewayConfig()
+    return make()
   } catch (error) {
     process.stderr.write(`gateway: ${messageOf(error)}\n`)
     process.exit(2)

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { CountersinkError } from './errors.ts'
@@ -116,6 +119,16 @@ test('all problems are told at once', () => {
   for (const place of ['defaults.deltas: ', 'counters.a.maxDelta: ', 'counters.b.windows: ']) {
     expect(() => parseContracts(text)).toThrow(place)
   }
+})
+
+test('what is wrong with a file is said with its name', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'countersink-contracts-'))
+  const path = join(dir, 'counters.yaml')
+  for (const text of ['counters: { a: { latenes: 1h } }', 'counters: {']) {
+    writeFileSync(path, text)
+    expect(() => readContracts(path)).toThrow(`${path}: `)
+  }
+  rmSync(dir, { recursive: true })
 })
 
 test('a file that cannot be read says so', () => {

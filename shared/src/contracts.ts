@@ -102,15 +102,12 @@ export const DEFAULT_CONTRACT: Contract = {
  * The contracts of a `counters.yaml` text; an empty one counts everything under the default.
  * Throws CONTRACT_INVALID with every problem and its place in the file.
  */
-export function parseContracts(text: string): Contracts {
+export function parseContracts(text: string, name = 'the contracts'): Contracts {
   let raw: unknown
   try {
     raw = parseYaml(text, { logLevel: 'error' }) ?? {}
   } catch (error) {
-    throw new CountersinkError(
-      'CONTRACT_INVALID',
-      `the contracts are not YAML: ${messageOf(error)}`,
-    )
+    throw new CountersinkError('CONTRACT_INVALID', `${name}: not YAML: ${messageOf(error)}`)
   }
   const problems: string[] = []
   const file: FileFields = check(fileSchema, raw, [], problems) ?? {}
@@ -126,10 +123,7 @@ export function parseContracts(text: string): Contracts {
     counters.set(name, compile(place, fields ?? {}, base, problems))
   }
   if (problems.length > 0) {
-    throw new CountersinkError(
-      'CONTRACT_INVALID',
-      `the contracts are not valid: ${problems.join('; ')}`,
-    )
+    throw new CountersinkError('CONTRACT_INVALID', `${name}: ${problems.join('; ')}`)
   }
   return { counters, fallback: file.unknownCounters === 'reject' ? undefined : base }
 }
@@ -190,11 +184,11 @@ function compile(
   }
 }
 
-/** The contracts of a file, or the default ones when no path is given. */
+/** The contracts of a file, or the default ones when no path is given. Errors name the file. */
 export function readContracts(path: string | undefined): Contracts {
   if (path === undefined) return parseContracts('')
   try {
-    return parseContracts(readFileSync(path, 'utf8'))
+    return parseContracts(readFileSync(path, 'utf8'), path)
   } catch (error) {
     if (error instanceof CountersinkError) throw error
     throw new CountersinkError('CONFIG_INVALID', `cannot read the contracts: ${messageOf(error)}`)
