@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { boundLogs, tailOf } from './child-log.ts'
+import { boundLogs, fatalMessage, tailOf } from './child-log.ts'
 
 let dir: string
 beforeEach(() => {
@@ -32,4 +32,12 @@ test('a log that grew too large is set aside, one that did not stays', () => {
   appendFileSync(large, 'y'.repeat(102))
   boundLogs(dir, 100)
   expect(readFileSync(`${large}.1`, 'utf8')).toBe('y'.repeat(102))
+})
+
+test('why a service ended is the message of the last fatal line of its log', () => {
+  const line = (level: string, msg: string): string =>
+    `${JSON.stringify({ level, code: 'X', msg })}\n`
+  const log = line('fatal', 'of before') + line('fatal', 'a "b"\u001b[31m\n') + line('info', 'bye')
+  expect(fatalMessage(log)).toBe('a "b" [31m ')
+  expect(fatalMessage(line('error', 'x') + 'no JSON\n')).toBeUndefined()
 })

@@ -37,6 +37,16 @@ export function tailOf(path: string, bytesMax: number, from = 0): string {
   }
 }
 
+/** The message of the last fatal line of a service's log, without what a terminal would act upon. */
+export function fatalMessage(text: string): string | undefined {
+  for (const line of text.split('\n').toReversed()) {
+    if (!line.startsWith('{"level":"fatal"')) continue
+    const message = /"msg":("(?:[^"\\]|\\.)*")/.exec(line)?.[1]
+    if (message !== undefined) return String(JSON.parse(message)).replaceAll(/\p{Cc}+/gu, ' ')
+  }
+  return undefined
+}
+
 /**
  * Sets logs that grew too large aside as NAME.log.1 and empties them in place: the children keep
  * their files open for appending, so a renamed one would go on growing. The lines that come between

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CountersinkError } from '@countersink/shared/errors'
-import { tailOf } from './child-log.ts'
+import { fatalMessage, tailOf } from './child-log.ts'
 import { signalGroup, signalProcess } from './process-identity.ts'
 
 /** Everything needed to start one child process, again and again. */
@@ -47,12 +47,16 @@ export type Child = {
   /** SIGKILL, as a crash would be; resolves when the process is gone. */
   kill: () => Promise<void>
   /** SIGSTOP to all of it: alive, but it does not answer. */
+  /** Why its last life ended, when it said so in its log. */
+  lastWords: () => string | undefined
   pause: () => void
   resume: () => void
 }
 
 const PROBE_INTERVAL_MS = 40
 const LOG_TAIL_BYTES = 2000
+/** What follows a fatal line is the end of a service in order: a few lines. */
+const FATAL_TAIL_BYTES = 64 * 1024
 
 type Running = {
   pid: number
@@ -164,6 +168,7 @@ export function createChild(spec: ChildSpec, events: ChildEvents = {}): Child {
     start,
     stop,
     kill,
+    lastWords: () => fatalMessage(tailOf(spec.logPath, FATAL_TAIL_BYTES, running?.logFrom)),
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
   }

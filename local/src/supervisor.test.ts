@@ -66,6 +66,15 @@ test('a child that is killed is started again and its new pid written down', asy
   expect(await spec.probe()).toBe(true)
 })
 
+test('a child that says why it ends is quoted', async () => {
+  const fatal = JSON.stringify({ level: 'fatal', msg: 'no such topic' })
+  const dying = `process.on('SIGUSR2', () => { console.log('${fatal}'); process.exit(1) })`
+  await supervisor.add(await httpChild('aggregator', dying))
+  process.kill(pids()['aggregator'] ?? 0, 'SIGUSR2')
+  await vi.waitFor(() => expect(said.length).toBeGreaterThan(0), 20_000)
+  expect(said[0]).toBe('aggregator ended (code 1: no such topic); starting it again in 0.1 s')
+})
+
 test('a child that was stopped stays so, and one that does not listen is killed', async () => {
   const polite = await httpChild('kafka')
   const deaf = await httpChild('redis', `process.on('SIGTERM', () => {})`)

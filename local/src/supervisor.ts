@@ -59,7 +59,9 @@ export function createSupervisor({ register, logsDir, say }: SupervisorOptions):
 
   async function restart(entry: Kept, how: string): Promise<void> {
     const waitMs = restartDelayMs(entry.deaths)
-    say(`${entry.child.name} ended (${how}); starting it again in ${waitMs / 1000} s`)
+    const why = entry.child.lastWords()
+    const ended = `${entry.child.name} ended (${how}${why === undefined ? '' : `: ${why}`})`
+    say(`${ended}; starting it again in ${waitMs / 1000} s`)
     const { signal } = stopping
     await delay(waitMs, undefined, { signal }).catch(() => {})
     if (!entry.wanted || signal.aborted) return

@@ -125,7 +125,8 @@ async function recordContracts(
     if (reasons.length === 0) continue
     throw new CountersinkError(
       'CONTRACT_CHANGE_NEEDS_REPLAY',
-      `the contracts cannot follow those in force without a replay: ${reasons.join('; ')}`,
+      `the contracts cannot follow those in force without a replay: ${reasons.join('; ')}. ` +
+        'Take that back, or count it as a counter of another name',
     )
   }
   await client.query(
