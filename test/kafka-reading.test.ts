@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { startForeignProducer, type ForeignProducer } from './foreign-producer.ts'
-import { createKafkaBed, type KafkaBed } from './kafka-bed.ts'
+import { createKafkaBed, type KafkaBed, type WatchedConsumer } from './kafka-bed.ts'
 import { waitFor } from './stack.ts'
 
 let foreign: ForeignProducer
@@ -238,5 +238,40 @@ describe('large things', () => {
     await waitFor(() => consumer.records.length === 3, { what: 'three records' })
     expect(consumer.values(0)).toEqual([large, 'small'])
     expect(consumer.values(1)).toEqual([large])
+  })
+})
+
+describe('memory of responses', () => {
+  test('is read into again once all of its readers are done, and never before', async () => {
+    const bed = await makeBed({ partitions: 3 })
+    const written = [0, 1, 2].map((p) => some(6_000, `${p} ${String(p).repeat(800)}`))
+    for (const [partition, values] of written.entries()) {
+      for (let i = 0; i < 6_000; i += 500) await bed.write(partition, values.slice(i, i + 500))
+    }
+    const memories: ArrayBufferLike[] = []
+    const intact: boolean[] = []
+    const othersAreDone = (): boolean => [1, 2].every((p) => consumer.next.get(p) === 6_000)
+    const consumer: WatchedConsumer = bed.consumer(
+      { maxBytesPerPartition: 512 * 1024 },
+      {
+        async onBatch(batch) {
+          const copies = batch.batches.map(({ records }) => Buffer.from(records))
+          const from = memories.length
+          // The first partition keeps what it has while the others read on and give theirs back.
+          const isEnough = (): boolean => memories.length >= from + 4 || othersAreDone()
+          if (batch.partition === 0) await waitFor(isEnough, { what: 'the other partitions' })
+          intact.push(batch.batches.every(({ records }, i) => records.equals(copies[i]!)))
+          memories.push(...batch.batches.slice(0, 1).map(({ records }) => records.buffer))
+          batch.release()
+        },
+      },
+    )
+    await consumer.start()
+    await waitFor(() => consumer.records.length === 18_000, { what: 'all records' })
+    for (const [partition, values] of written.entries()) {
+      expect(consumer.values(partition)).toEqual(values)
+    }
+    expect(intact).not.toContain(false)
+    expect(new Set(memories).size).toBeLessThan(memories.length / 2)
   })
 })

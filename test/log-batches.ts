@@ -36,5 +36,13 @@ export function fetchedFrom(
 ): FetchedBatch {
   const nextOffset = batches.at(-1)?.nextOffset ?? fetchedOffset
   const ends = { logStartOffset: 0, highWatermark: nextOffset, lastStableOffset: nextOffset }
-  return { partition, fetchedOffset, nextOffset, batches, isStale: () => false, ...ends }
+  return {
+    partition,
+    fetchedOffset,
+    nextOffset,
+    batches,
+    isStale: () => false,
+    release: () => undefined,
+    ...ends,
+  }
 }

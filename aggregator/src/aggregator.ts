@@ -158,7 +158,10 @@ export async function createAggregator(
     hooks: {
       onAssigned: async (added) => await keeper.assigned(added),
       onRevoked: (partitions) => keeper.revoked(partitions),
-      onBatch: async (batch) => await intake.take(batch),
+      onBatch: async (batch) => {
+        await intake.take(batch)
+        batch.release()
+      },
       onOutOfRange: async (partition, offset, why) =>
         await intake.outOfRange(partition, offset, why),
     },

@@ -17,7 +17,6 @@ import { readPages } from './postgres/page-reads.ts'
 import { PageWrites } from './postgres/page-writes.ts'
 import { sealPartition } from './postgres/seal.ts'
 import { readParts } from './postgres/settle.ts'
-import { markOf } from './record-check.ts'
 import type { WriterConnection } from './writer-connection.ts'
 
 export type CommitReport = {
@@ -129,8 +128,7 @@ export function createCommitter(options: CommitterOptions): Committer {
 
   function sealOne(owned: OwnedPartition): CommitPart {
     const state = owned.state!
-    if (owned.lastRecord !== undefined) owned.record = markOf(owned.lastRecord)
-    owned.lastRecord = undefined
+    owned.record = owned.lastFolded ?? owned.record
     const sealed = sealPartition(state, counterIds, log)
     const { token, revision, record } = owned
     return { sealed, token, revision, record, floor: sealed.next }

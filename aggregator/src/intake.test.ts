@@ -30,7 +30,7 @@ async function fullRecords(): Promise<FetchedBatch> {
   }
   const ends = { logStartOffset: 0, highWatermark: RECORDS, lastStableOffset: RECORDS }
   const fetched = { partition: 0, fetchedOffset: 0, nextOffset: RECORDS, batches: [batch] }
-  return { ...fetched, ...ends, isStale: () => false }
+  return { ...fetched, ...ends, isStale: () => false, release: () => undefined }
 }
 
 function ownedPartition() {

@@ -9,7 +9,7 @@ import { BatchFold, type Unreadable } from './core/batch-fold.ts'
 import { LIMITS } from './limits.ts'
 import type { OwnedPartition } from './owned-partition.ts'
 import type { Ownership } from './ownership.ts'
-import { checkRecord } from './record-check.ts'
+import { checkRecord, markOf } from './record-check.ts'
 
 export type IntakeOptions = {
   ownership: Pick<Ownership, 'get' | 'halt'>
@@ -123,7 +123,8 @@ export function createIntake(options: IntakeOptions): Intake {
     const [next, read] = [state.next, state.ledger.read]
     try {
       const stop = batchFold.run(state, batch, LIMITS.eventsPerTurnMax)
-      owned.lastRecord = batchFold.lastRecord ?? owned.lastRecord
+      // Now, since its bytes are given back when the fetch is folded.
+      if (batchFold.lastRecord !== undefined) owned.lastFolded = markOf(batchFold.lastRecord)
       owned.expectedOffset = Math.min(state.next, batch.nextOffset)
       owned.density.add(state.next - next, state.ledger.read - read)
       return stop

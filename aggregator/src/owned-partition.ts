@@ -1,4 +1,3 @@
-import type { LastRecord } from './core/batch-fold.ts'
 import type { PartitionState } from './core/partition-state.ts'
 import { EventDensity } from './event-density.ts'
 import type { ClaimedPartition } from './postgres/claim.ts'
@@ -29,8 +28,8 @@ export type OwnedPartition = {
   unverified: RecordMark | undefined
   /** The last record in commits. */
   record: RecordMark | undefined
-  /** The last record folded since; its hash is taken when the commit is made. */
-  lastRecord: LastRecord | undefined
+  /** The last record folded. */
+  lastFolded: RecordMark | undefined
   /** Committed data end here, as of the last fetch. */
   logEnd: number
   /** What an offset of its log has held lately. */
@@ -52,7 +51,7 @@ export function createOwnedPartition(claimed: ClaimedPartition, token: string): 
     expectedOffset: claimed.next,
     unverified: undefined,
     record: claimed.record,
-    lastRecord: undefined,
+    lastFolded: undefined,
     logEnd: claimed.next,
     density: new EventDensity(),
   }

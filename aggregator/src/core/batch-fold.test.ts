@@ -19,7 +19,9 @@ function appendMaxAfter(...times: number[]): number {
   const nextOffset = times.length
   const ends = { logStartOffset: 0, highWatermark: nextOffset, lastStableOffset: nextOffset }
   const fetched = { partition: 0, fetchedOffset: 0, nextOffset, batches, ...ends }
-  expect(new BatchFold().run(state, { ...fetched, isStale: () => false })).toBeUndefined()
+  expect(
+    new BatchFold().run(state, { ...fetched, isStale: () => false, release: () => undefined }),
+  ).toBeUndefined()
   expect(state.next).toBe(nextOffset)
   return state.appendMax
 }

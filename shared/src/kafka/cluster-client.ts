@@ -4,6 +4,7 @@ import type { BrokerHandle, KafkajsLogger } from 'kafkajs/internals'
 import { CountersinkError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { connectFramed } from './framed-socket.ts'
+import { ResponseBuffers } from './response-buffers.ts'
 
 /** A broker that does not answer a plain request within this is taken to be gone. */
 const requestTimeoutMs = 5_000
@@ -32,6 +33,8 @@ export type ClusterClient = {
   coordinator(groupId: string): Promise<BrokerHandle>
   /** A producer id that nobody has had; its epoch is 0. */
   newProducerId(): Promise<bigint>
+  /** Of a response, or a view of one, nothing will be read any more. */
+  giveBack(response: Buffer): void
   /** Cuts all connections of that broker; the next use makes new ones. */
   cut(broker: BrokerHandle, reason: string): void
   /** Ends every connection within closeTimeoutMs, whatever the brokers do. */
@@ -39,9 +42,10 @@ export type ClusterClient = {
 }
 
 export function createClusterClient(options: ClusterOptions): ClusterClient {
+  const buffers = new ResponseBuffers()
   const cluster = new Cluster({
     logger: adaptLogger(options.logger),
-    socketFactory: ({ host, port, onConnect }) => connectFramed(host, port, onConnect),
+    socketFactory: ({ host, port, onConnect }) => connectFramed(host, port, onConnect, buffers),
     brokers: [...options.brokers],
     clientId: options.clientId,
     connectionTimeout: connectTimeoutMs,
@@ -97,6 +101,7 @@ export function createClusterClient(options: ClusterOptions): ClusterClient {
       const { producerId } = await broker.initProducerId({ transactionTimeout: requestTimeoutMs })
       return BigInt(producerId.toString())
     },
+    giveBack: (response) => buffers.giveBack(response),
     cut(broker, reason) {
       for (const connection of broker.connectionPool.pool) {
         connection.requestQueue.rejectAll(connectionCut(reason))

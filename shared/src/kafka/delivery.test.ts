@@ -7,7 +7,15 @@ import { createPartitionState, type PartitionState } from './partition-state.ts'
 function batchOf(partition: number, fetchedOffset: number): FetchedBatch {
   const ends = { logStartOffset: 0, highWatermark: 10, lastStableOffset: 10 }
   const nextOffset = fetchedOffset + 1
-  return { partition, fetchedOffset, nextOffset, ...ends, batches: [], isStale: () => false }
+  return {
+    partition,
+    fetchedOffset,
+    nextOffset,
+    ...ends,
+    batches: [],
+    isStale: () => false,
+    release: () => undefined,
+  }
 }
 
 function setUp(onBatch: (batch: FetchedBatch) => Promise<void>): {

@@ -30,6 +30,8 @@ export type FetchResponse = {
   readonly throttleMs: number
   readonly errorCode: number
   readonly partitions: readonly FetchedPartition[]
+  /** All of it: when nothing of it is read any more, the connection can use its memory again. */
+  readonly payload: Buffer
 }
 
 const TOPIC_ID_BYTES = 16
@@ -47,7 +49,7 @@ export function decodeFetchResponse(payload: Buffer): FetchResponse {
     reader.tags()
     return partitions
   })
-  return { throttleMs, errorCode, partitions: topics.flat() }
+  return { throttleMs, errorCode, partitions: topics.flat(), payload }
 }
 
 function readPartition(reader: FlexibleReader): FetchedPartition {

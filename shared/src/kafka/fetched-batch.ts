@@ -37,4 +37,9 @@ export type FetchedBatch = {
   readonly corrupt?: CorruptBatch
   /** True once the partition has been revoked, or moved by resume(p, offset), since the fetch. */
   isStale(): boolean
+  /**
+   * Gives the memory of the records back, to be read into again: nothing of `batches` may be looked at
+   * behind it, views that were kept included. Need not be called: then the collector takes it.
+   */
+  release(): void
 }

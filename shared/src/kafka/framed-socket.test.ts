@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createFramer } from './framed-socket.ts'
+import { ResponseBuffers } from './response-buffers.ts'
 
 function framed(content: Uint8Array): Buffer {
   const frame = Buffer.alloc(4 + content.length)
@@ -12,7 +13,7 @@ function framed(content: Uint8Array): Buffer {
 /** Writes `bytes` into the framer as a socket would, at most `chunks[i]` at a time. */
 function feed(bytes: Buffer, chunks: number[]): Buffer[] {
   const frames: Buffer[] = []
-  const framer = createFramer((frame) => frames.push(Buffer.from(frame)))
+  const framer = createFramer((frame) => frames.push(Buffer.from(frame)), new ResponseBuffers())
   let position = 0
   for (let i = 0; position < bytes.length; i++) {
     const target = framer.target()
@@ -55,7 +56,7 @@ test('single bytes are enough', () => {
 
 test('a frame is not overwritten by what comes after it', () => {
   const frames: Buffer[] = []
-  const framer = createFramer((frame) => frames.push(frame))
+  const framer = createFramer((frame) => frames.push(frame), new ResponseBuffers())
   for (const word of ['one', 'two']) {
     const bytes = framed(Buffer.from(word))
     framer.target().set(bytes)
@@ -65,7 +66,7 @@ test('a frame is not overwritten by what comes after it', () => {
 })
 
 test.each([-1, 0x7fffffff])('a size of %i is not from Kafka', (size) => {
-  const framer = createFramer(() => expect.unreachable())
+  const framer = createFramer(() => expect.unreachable(), new ResponseBuffers())
   const bytes = Buffer.alloc(4)
   bytes.writeInt32BE(size)
   framer.target().set(bytes)

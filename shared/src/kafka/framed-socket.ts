@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { ResponseBuffers } from './response-buffers.ts'
 
 /*
  * A response of Kafka is `size int32 | that many bytes`. Node gives a socket's data in chunks of
@@ -17,8 +18,13 @@ const keepAliveMs = 60_000
  * Opens a socket whose 'data' events each carry exactly one whole response, its size included. A
  * response that is cut off by the end of its connection dies with it.
  */
-export function connectFramed(host: string, port: number, onConnect: () => void): Socket {
-  const framer = createFramer((frame) => socket.emit('data', frame))
+export function connectFramed(
+  host: string,
+  port: number,
+  onConnect: () => void,
+  buffers: ResponseBuffers = new ResponseBuffers(),
+): Socket {
+  const framer = createFramer((frame) => socket.emit('data', frame), buffers)
   const socket: Socket = connect(
     {
       host,
@@ -47,7 +53,7 @@ export type Framer = {
   filled(bytes: number): boolean
 }
 
-export function createFramer(onFrame: (frame: Buffer) => void): Framer {
+export function createFramer(onFrame: (frame: Buffer) => void, buffers: ResponseBuffers): Framer {
   const scratch = Buffer.allocUnsafeSlow(scratchBytes)
   let scratchFilled = 0
   /** The response that is being read straight into its own buffer. */
@@ -67,7 +73,7 @@ export function createFramer(onFrame: (frame: Buffer) => void): Framer {
       const size = SIZE_BYTES + scratch.readInt32BE(position)
       if (size < SIZE_BYTES || size > frameBytesMax) return false
       const present = Math.min(size, scratchFilled - position)
-      const bytes = Buffer.allocUnsafeSlow(size)
+      const bytes = buffers.take(size)
       scratch.copy(bytes, 0, position, position + present)
       position += present
       if (present === size) onFrame(bytes)

@@ -14,6 +14,7 @@ import {
   decompressedFetchBytesMax,
   type DecompressionBudget,
 } from './record-set.ts'
+import { SharedResponse } from './response-buffers.ts'
 import { createSignal, type Signal } from './signal.ts'
 
 const metadataRefreshMs = 10_000
@@ -201,12 +202,17 @@ export function createReader(options: ReaderOptions): Reader {
 
   async function accept(response: FetchResponse, targets: readonly Target[]): Promise<boolean> {
     const budget = { bytesLeft: decompressedFetchBytesMax }
+    const answeredBy = client
+    const shared = new SharedResponse(() => answeredBy.giveBack(response.payload))
+    const release = shared.hold()
     const byPartition = new Map(targets.map((target) => [target.partition, target]))
     const accepted = response.partitions.map(async (fetched) => {
       const target = byPartition.get(fetched.partition)
-      return target !== undefined && (await acceptPartition(target, fetched, budget))
+      return target !== undefined && (await acceptPartition(target, fetched, budget, shared))
     })
-    return (await Promise.all(accepted)).includes(true)
+    const gained = await Promise.all(accepted)
+    release()
+    return gained.includes(true)
   }
 
   /** Whether the answer to `target` is still of use. */
@@ -220,6 +226,7 @@ export function createReader(options: ReaderOptions): Reader {
     target: Target,
     fetched: FetchedPartition,
     budget: DecompressionBudget,
+    shared: SharedResponse,
   ): Promise<boolean> {
     const { state, offset } = target
     if (!isCurrent(target)) return false
@@ -234,7 +241,10 @@ export function createReader(options: ReaderOptions): Reader {
     }
     if (fetched.errorCode === CORRUPT_MESSAGE) {
       const reason = 'the broker found its own log corrupt here'
-      takeIn(target, fetched, { batches: [], nextOffset: offset, corrupt: { offset, reason } })
+      takeIn(target, fetched, shared, {
+        ...{ batches: [], nextOffset: offset },
+        corrupt: { offset, reason },
+      })
       return true
     }
     if (fetched.errorCode !== 0) {
@@ -248,10 +258,10 @@ export function createReader(options: ReaderOptions): Reader {
     state.cutAtStart = decoded.cutAtStart
     if (decoded.cutAtStart && target.first) {
       const reason = 'a batch is cut short although it was asked for alone'
-      takeIn(target, fetched, { ...decoded, corrupt: { offset, reason } })
+      takeIn(target, fetched, shared, { ...decoded, corrupt: { offset, reason } })
       return true
     }
-    return takeIn(target, fetched, decoded)
+    return takeIn(target, fetched, shared, decoded)
   }
 
   /**
@@ -281,6 +291,7 @@ export function createReader(options: ReaderOptions): Reader {
   function takeIn(
     { state, offset, epoch }: Target,
     { logStartOffset, highWatermark, lastStableOffset }: FetchedPartition,
+    shared: SharedResponse,
     decoded: { batches: RecordBatch[]; nextOffset: number; corrupt?: CorruptBatch },
   ): boolean {
     const { partition } = state
@@ -296,9 +307,12 @@ export function createReader(options: ReaderOptions): Reader {
     state.seenHighWatermark = highWatermark
     state.seenLastStableOffset = lastStableOffset
     const isStale = (): boolean => options.current(partition) !== state || state.epoch !== epoch
-    const fetched = { partition, fetchedOffset: offset, nextOffset, batches, isStale }
+    const fetched = { partition, fetchedOffset: offset, nextOffset, batches }
     const ends = { logStartOffset, highWatermark, lastStableOffset }
-    const ready: FetchedBatch = { ...fetched, ...ends, ...(corrupt && { corrupt }) }
+    const ready: FetchedBatch = {
+      ...{ ...fetched, ...ends, ...(corrupt && { corrupt }) },
+      ...{ isStale, release: shared.hold() },
+    }
     state.ready = ready
     options.onReady(state)
     return moved

@@ -4,6 +4,7 @@ import type { ColdRun, ColdRunKey } from './cold-run.ts'
 import type { Columns } from '../columns.ts'
 import { CounterBuckets } from './counter-buckets.ts'
 import type { IdBucketReader } from './id-bucket-reader.ts'
+import { FreshArrays } from './fresh-arrays.ts'
 import { ID_WORDS } from './id-shape.ts'
 import { IdTable, NEW } from './id-table.ts'
 import { grown } from '../typed-growth.ts'
@@ -14,6 +15,8 @@ const FRESH_IDS_INITIAL = 64
 const RESTORED_ROWS = 1024
 const RESTORED = new Int32Array(RESTORED_ROWS * ID_WORDS)
 const RESTORED_BYTES = new Uint8Array(RESTORED.buffer)
+/** One for the process: partitions take turns. */
+const FRESH_ARRAYS = new FreshArrays()
 const NO_LANES = new Int32Array(RESTORED_ROWS).fill(-1)
 
 /** The ids of one counter whose first copy's `at` lies in one epoch-aligned stretch of time. */
@@ -202,6 +205,7 @@ export class IdMemory {
     const bytes = new Uint8Array(bucket.fresh.buffer, 0, bucket.freshCount * ID_WORDS * 4)
     out.set(bytes, at)
     this.#freshBytes -= bucket.fresh.byteLength
+    FRESH_ARRAYS.give(bucket.fresh)
     bucket.fresh = new Int32Array(0)
     bucket.freshCount = 0
     return at + bytes.length
@@ -231,7 +235,8 @@ export class IdMemory {
   #growFresh(bucket: IdBucket): void {
     const { fresh } = bucket
     const words = Math.max(FRESH_IDS_INITIAL * ID_WORDS, 2 * fresh.length)
-    bucket.fresh = grown(fresh, new Int32Array(words))
+    bucket.fresh = grown(fresh, FRESH_ARRAYS.take(words))
+    FRESH_ARRAYS.give(fresh)
     this.#freshBytes += bucket.fresh.byteLength - fresh.byteLength
   }
 }
