@@ -7,6 +7,7 @@ import { ensureTopic, withAdmin } from '@countersink/local/topic'
 import { createLogger } from '@countersink/shared/log'
 import { migrate } from '@countersink/shared/postgres/migrate'
 import pg from 'pg'
+import { whenEndedEarly } from './ended-early.ts'
 
 export type BenchServers = {
   brokers: string
@@ -32,9 +33,11 @@ export async function startServers(): Promise<BenchServers> {
   const options = { dir, environment: processEnvironment() }
   const starts = await Promise.allSettled([startKafka(options), startPostgres(options)])
   const stop = async (): Promise<void> => {
+    isDone()
     for (const start of starts) if (start.status === 'fulfilled') await start.value.stop()
     await rm(dir, { recursive: true, force: true })
   }
+  const isDone = whenEndedEarly(stop)
   const [kafka, postgres] = starts
   if (kafka.status === 'rejected' || postgres.status === 'rejected') {
     await stop()

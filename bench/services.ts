@@ -7,6 +7,7 @@ import { processEnvironment } from '@countersink/local/config'
 import { freePort, LOOPBACK } from '@countersink/local/ports'
 import { httpAnswers } from '@countersink/local/probes'
 import { nodeArgsOf } from '@countersink/local/service-specs'
+import { whenEndedEarly } from './ended-early.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const STOP_MS_MAX = 30_000
@@ -103,12 +104,14 @@ async function startService(name: string, options: ServiceOptions): Promise<Serv
     pid: child.pid ?? 0,
     log: () => readFile(logPath, 'utf8'),
     stop: async () => {
+      isDone()
       child.kill('SIGTERM')
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
       await ended
       clearTimeout(timer)
     },
   }
+  const isDone = whenEndedEarly(service.stop)
   try {
     await options.onSpawn?.(service.pid)
   } catch (error) {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
+import { whenEndedEarly } from '../ended-early.ts'
 import type { BenchServers } from '../servers.ts'
 import { type CostMeter, type Costs, withCostMeter } from './costs.ts'
 
@@ -44,6 +45,7 @@ async function runMetered(
     stdio: ['pipe', 'pipe', 'inherit'],
     timeout: RUN_MS_MAX,
   })
+  const isDone = whenEndedEarly(() => void child.kill('SIGKILL'))
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
     child.once('close', (code, signal) => resolve(code === 0 ? '' : (signal ?? `code ${code}`)))
@@ -66,6 +68,7 @@ async function runMetered(
     const how = await ended
     if (how !== '') throw new Error(`it ended with ${how}`)
   } finally {
+    isDone()
     child.kill('SIGKILL')
   }
   if (costs === undefined) throw new Error('it ended without a result')

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { collectSettings, requireBrokers, requireSetting } from './config.ts'
 
 let directory: string
@@ -16,6 +16,8 @@ beforeAll(() => {
     'export KAFKA_BROKERS="127.0.0.1:1"\nCOUNTERSINK_API=http://127.0.0.1:2\nOTHER=x\n',
   )
 })
+
+afterAll(() => rmSync(directory, { recursive: true }))
 
 const project = (): string => join(directory, 'project')
 
