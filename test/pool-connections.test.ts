@@ -47,3 +47,21 @@ test('a transaction in which nothing happens is ended after its bound', async ()
   client.release(true)
   await impatient.end()
 })
+
+test('what stands in the URL of a database does not replace the settings that we rely on', async () => {
+  const databaseUrl = `${options.databaseUrl}?application_name=theirs&statement_timeout=1&options=-c%20enable_seqscan%3Don%20-c%20geqo%3Doff`
+  const told = createPool({ ...options, databaseUrl, settings: ['enable_seqscan=off', 'jit=off'] })
+  const names = ['application_name', 'statement_timeout', 'enable_seqscan', 'jit', 'geqo']
+  const { rows } = await told.query<{ name: string; setting: string }>(
+    `select name, setting from pg_settings where name = any($1)`,
+    [names],
+  )
+  await told.end()
+  expect(Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))).toEqual({
+    application_name: 'pool-test',
+    statement_timeout: '5000',
+    enable_seqscan: 'off',
+    jit: 'off',
+    geqo: 'off',
+  })
+})

@@ -7,8 +7,8 @@ import type { Ownership } from './ownership.ts'
 /**
  * When to commit. Live: as soon as something is folded, but not more often than the interval, so
  * that what comes is seen at once. Behind: large commits, since what one costs is mostly its pages;
- * the one that has caught up, or was hurried, leaves no page behind. Idle with dirt: pages alone, so that a take-over finds little. Idle with runs
- * of series that lack their filters: those.
+ * the one that has caught up, or was hurried, leaves no page behind. Idle with dirt: pages alone, so
+ * that a take-over finds little. Idle with runs of series that lack their filters: those.
  */
 export class CommitPace {
   readonly #ownership: Pick<Ownership, 'loaded'>

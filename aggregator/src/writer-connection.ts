@@ -2,6 +2,7 @@ import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
+import { sessionConfig } from '@countersink/shared/postgres/session'
 import pg from 'pg'
 import { LIMITS } from './limits.ts'
 
@@ -25,18 +26,16 @@ export function createWriterConnection(databaseUrl: string, logger: Logger): Wri
 
   async function connect(): Promise<pg.Client> {
     const stream = new Socket()
-    const made = new pg.Client({
-      stream: () => stream,
-      connectionString: databaseUrl,
+    const session = sessionConfig(databaseUrl, {
       application_name: WRITER_APPLICATION,
       connectionTimeoutMillis: 5000,
       statement_timeout: LIMITS.statementMsMax,
       query_timeout: LIMITS.statementMsMax,
       idle_in_transaction_session_timeout: LIMITS.idleInTransactionMsMax,
       keepAlive: true,
-      // A commit's statements are sent in one flight.
-      pipeline: true,
     })
+    // A commit's statements are sent in one flight.
+    const made = new pg.Client({ ...session, stream: () => stream, pipeline: true })
     made.on('error', (error) => {
       // One that was given up already breaks because of that.
       if (client !== made) return

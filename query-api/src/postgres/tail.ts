@@ -1,5 +1,6 @@
 import { messageOf } from '@countersink/shared/errors'
 import type { Logger } from '@countersink/shared/log'
+import { sessionConfig } from '@countersink/shared/postgres/session'
 import pg from 'pg'
 import type { Applied, PolledPartition } from '../core/tail-state.ts'
 import { PLANS } from './database.ts'
@@ -71,15 +72,16 @@ export function createTail(options: TailOptions): Tail {
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const client = new pg.Client({
-        connectionString: options.databaseUrl,
-        application_name: 'countersink-query-api tail',
-        options: PLANS.map((setting) => `-c ${setting}`).join(' '),
-        connectionTimeoutMillis: QUERY_TIMEOUT_MS,
-        query_timeout: QUERY_TIMEOUT_MS,
-        statement_timeout: QUERY_TIMEOUT_MS,
-        keepAlive: true,
-      })
+      const client = new pg.Client(
+        sessionConfig(options.databaseUrl, {
+          application_name: 'countersink-query-api tail',
+          connectionTimeoutMillis: QUERY_TIMEOUT_MS,
+          query_timeout: QUERY_TIMEOUT_MS,
+          statement_timeout: QUERY_TIMEOUT_MS,
+          keepAlive: true,
+          settings: PLANS,
+        }),
+      )
       client.on('error', (error) => logger.warn({ err: error }, 'the connection of the tail broke'))
       try {
         await client.connect()

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Logger } from '../log.ts'
+import { sessionConfig } from './session.ts'
 
 export type PoolOptions = {
   databaseUrl: string
@@ -21,17 +22,19 @@ export type PoolOptions = {
  * bigint columns come as strings: whoever reads one says by Number() or BigInt() what it knows.
  */
 export function createPool(options: PoolOptions): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString: options.databaseUrl,
+  const session = sessionConfig(options.databaseUrl, {
     application_name: options.applicationName,
-    max: options.connectionsMax,
-    min: options.connectionsKept ?? 0,
     statement_timeout: options.statementTimeoutMs,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
-    options: options.settings?.map((setting) => `-c ${setting}`).join(' '),
     connectionTimeoutMillis: 5000,
-    idleTimeoutMillis: 30_000,
     keepAlive: true,
+    settings: options.settings,
+  })
+  const pool = new pg.Pool({
+    ...session,
+    max: options.connectionsMax,
+    min: options.connectionsKept ?? 0,
+    idleTimeoutMillis: 30_000,
   })
   pool.on('error', (error) => options.logger.warn({ err: error }, 'an idle connection broke'))
   // The pool listens to idle connections only: one that breaks between two queries of whoever has
