@@ -6,6 +6,7 @@ import type { Logger } from '@countersink/shared/log'
 import type { Committer } from './committer.ts'
 import type { Cooler } from './cooler.ts'
 import { BatchFold, type Unreadable } from './core/batch-fold.ts'
+import { expectedIds } from './core/ids/expected-ids.ts'
 import { LIMITS } from './limits.ts'
 import type { OwnedPartition } from './owned-partition.ts'
 import type { Ownership } from './ownership.ts'
@@ -120,13 +121,17 @@ export function createIntake(options: IntakeOptions): Intake {
     const { state } = owned
     if (state === undefined) return undefined
     owned.logEnd = batch.lastStableOffset
-    const [next, read] = [state.next, state.ledger.read]
+    const [next, read, ids] = [state.next, state.ledger.read, state.ids.hashed.size]
     try {
       const stop = batchFold.run(state, batch, LIMITS.eventsPerTurnMax)
       // Now, since its bytes are given back when the fetch is folded.
       if (batchFold.lastRecord !== undefined) owned.lastFolded = markOf(batchFold.lastRecord)
       owned.expectedOffset = Math.min(state.next, batch.nextOffset)
       owned.density.add(state.next - next, state.ledger.read - read)
+      if (ids === 0 && state.ids.hashed.size > 0) {
+        const waiting = batch.lastStableOffset - state.next
+        state.ids.hashed.expect(expectedIds(state, state.next - next, waiting, Date.now()))
+      }
       return stop
     } catch (error) {
       // A bound was reached or a proof was wrong in mid-batch: the state is neither here nor there,

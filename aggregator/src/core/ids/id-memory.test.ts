@@ -86,7 +86,14 @@ test('I5: knows what a map knows, whatever is remembered and forgotten', () => {
   )
 })
 
-type Burst = { counter: number; end: number; ids: number; restored: boolean; expired: number }
+type Burst = {
+  counter: number
+  end: number
+  ids: number
+  restored: boolean
+  expired: number
+  expected: number
+}
 
 const bursts: fc.Arbitrary<Burst[]> = fc.array(
   fc.record({
@@ -95,6 +102,7 @@ const bursts: fc.Arbitrary<Burst[]> = fc.array(
     ids: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 3000 })),
     restored: fc.boolean(),
     expired: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 9 })),
+    expected: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 30_000 })),
   }),
   { maxLength: 60 },
 )
@@ -109,6 +117,7 @@ test('I5: knows what a map knows when there are many ids and many buckets', () =
       for (const burst of all) {
         const bucket = memory.bucket(burst.counter, burst.end, 0)
         const words = new Int32Array(burst.ids * ID_WORDS)
+        memory.expect(burst.expected)
         for (let i = 0; i < burst.ids; i++) {
           model.set(next, burst)
           words.set(hashed(next++), i * ID_WORDS)
@@ -136,6 +145,34 @@ test('I5: knows what a map knows when there are many ids and many buckets', () =
     }),
     { numRuns: 25 },
   )
+})
+
+test('I12: with ids that were expected a table is no larger than with the same ids that were not', () => {
+  for (const count of [60_000, 300_000, 1 << 20]) {
+    const [told, untold] = [new IdMemory(), new IdMemory()]
+    told.expect(count)
+    for (const memory of [told, untold]) {
+      const bucket = memory.bucket(0, 1, 0)
+      for (let n = 0; n < count; n++) {
+        memory.insert(bucket, hashed(n), 0)
+        if (n % 1024 === 0) takeAll(memory)
+      }
+      takeAll(memory)
+    }
+    expect(told.byteLength / count).toBeLessThanOrEqual(20)
+    expect(told.byteLength).toBeLessThan(1.05 * untold.byteLength)
+  }
+})
+
+test('I12: ids that were expected in vain take 5 bytes each at most, and none when others are forgotten', () => {
+  const [told, untold] = [new IdMemory(), new IdMemory()]
+  told.expect(1 << 20)
+  for (const memory of [told, untold]) {
+    for (let n = 0; n < 20_000; n++)
+      memory.insert(memory.bucket(0, n < 10_000 ? 1 : 2, 0), hashed(n), 0)
+    takeAll(memory)
+  }
+  expect(told.byteLength - untold.byteLength).toBeLessThan(5 * 2 ** 20)
 })
 
 /** The sizes at which something grows lie close together: every one of these is looked at. */

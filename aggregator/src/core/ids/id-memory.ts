@@ -59,6 +59,8 @@ export class IdMemory {
   readonly #table = new IdTable()
   readonly #buckets = new CounterBuckets<IdBucket>()
   #size = 0
+  /** The table has room for so many, until they are there or some are forgotten; 0 when not. */
+  #expected = 0
   #freshBytes = 0
 
   /** How many ids the table has; those that are cold are not among them. */
@@ -157,6 +159,16 @@ export class IdMemory {
     fresh[place + 3] = words[at + 3]!
   }
 
+  /**
+   * About so many ids are going to be inserted: segments for them are made at once, which otherwise
+   * are made anew again and again as they come. Too many cost memory for a while, about 4 bytes each.
+   */
+  expect(count: number): void {
+    if (count <= this.#size) return
+    this.#table.reserve(count)
+    this.#expected = count
+  }
+
   /** About so many ids are going to be restored, before anything else happens. */
   beginRestore(count: number): void {
     this.#table.reserve(count)
@@ -180,6 +192,7 @@ export class IdMemory {
 
   /** Forgets the buckets of a counter that end at or before `time`. */
   expire(counter: number, time: number): void {
+    if (this.#expected > 0 && this.firstEnd(counter) <= time) this.#endExpecting()
     for (const bucket of this.#buckets.take(counter, time)) {
       this.#table.dropBucket(bucket.number)
       this.#size -= bucket.count
@@ -229,7 +242,12 @@ export class IdMemory {
     }
     this.#table.insert(bucket.number, words, at)
     bucket.count++
-    this.#size++
+    if (++this.#size === this.#expected) this.#endExpecting()
+  }
+
+  #endExpecting(): void {
+    this.#table.endReserve()
+    this.#expected = 0
   }
 
   #growFresh(bucket: IdBucket): void {

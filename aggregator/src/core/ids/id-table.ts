@@ -81,8 +81,9 @@ export class IdTable {
     return new IdBucketReader(this.#segments, bucket)
   }
 
-  /** Makes room for so many ids at once, in a table that has none. */
+  /** Makes room for so many ids at once, in a table that has few or none. */
   reserve(count: number): void {
+    this.#freeSlot = NONE
     this.#segments.reserve(count)
   }
 
