@@ -94,7 +94,7 @@ test('idle, runs that lack their filters get them, as dirty pages are written', 
 
 test('behind, commits wait until they are large or old', () => {
   const { pace, state, owned } = setUp()
-  owned.logEnd = LIMITS.behindEventsMin + 10
+  owned.logEnd = 10 * LIMITS.behindEventsPerCommit
   foldOne(state)
   vi.advanceTimersByTime(LIMITS.behindCommitIntervalMs - 1)
   expect(pace.due(false)).toBeUndefined()
@@ -102,6 +102,16 @@ test('behind, commits wait until they are large or old', () => {
   expect(pace.due(false)).toBe('behind')
   state.ledger.applied = 1
   vi.advanceTimersByTime(1)
+  expect(pace.due(false)).toBe('behind')
+})
+
+test('behind, a commit is large enough when no more waits than it has', () => {
+  const { pace, state, owned } = setUp()
+  foldOne(state)
+  owned.logEnd = state.next + 2 * LIMITS.behindEventsMin
+  state.ledger.applied = 2 * LIMITS.behindEventsMin - 1
+  expect(pace.due(false)).toBeUndefined()
+  state.ledger.applied = 2 * LIMITS.behindEventsMin
   expect(pace.due(false)).toBe('behind')
 })
 

@@ -6,7 +6,8 @@ import type { Ownership } from './ownership.ts'
 
 /**
  * When to commit. Live: as soon as something is folded, but not more often than the interval, so
- * that what comes is seen at once. Behind: large commits, since what one costs is mostly its pages;
+ * that what comes is seen at once. Behind: large commits, since what one costs is mostly its pages,
+ * but none larger than what still waits: the last is then short, with nothing to fold beside it;
  * the one that has caught up, or was hurried, leaves no page behind. Idle with dirt: pages alone, so
  * that a take-over finds little. Idle with runs of series that lack their filters: those.
  */
@@ -70,8 +71,10 @@ export class CommitPace {
       if (this.#wasBehind) return 'flush'
       return sinceMs >= LIMITS.idleFlushMs ? 'idle' : undefined
     }
-    if (this.#isBehind(loaded)) {
-      const isFull = this.pendingEvents() >= LIMITS.behindEventsPerCommit || this.#blocked > 0
+    const waiting = loaded.reduce((sum, owned) => sum + eventsBehind(owned), 0)
+    if (waiting >= LIMITS.behindEventsMin) {
+      const enough = Math.min(LIMITS.behindEventsPerCommit, waiting)
+      const isFull = this.pendingEvents() >= enough || this.#blocked > 0
       const isOld = sinceMs >= LIMITS.behindCommitIntervalMs
       return isFull || isOld || draining ? 'behind' : undefined
     }
@@ -133,9 +136,5 @@ export class CommitPace {
     return (
       state.open.size >= LIMITS.openBlocksMax || this.pendingEvents() >= LIMITS.pendingEventsMax
     )
-  }
-
-  #isBehind(loaded: readonly OwnedPartition[]): boolean {
-    return loaded.reduce((sum, owned) => sum + eventsBehind(owned), 0) >= LIMITS.behindEventsMin
   }
 }
