@@ -139,6 +139,7 @@ export async function createAggregator(
     ownership,
     committer,
     cooler,
+    idsAreBounded: config.idsBytesMax < Infinity,
     logger,
     onDoubt: (owned) => keeper.fenced(owned),
     untilPlaced: rejectsMisrouted(contracts) ? () => routing.fresh() : undefined,

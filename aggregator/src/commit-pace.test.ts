@@ -105,6 +105,17 @@ test('behind, commits wait until they are large or old', () => {
   expect(pace.due(false)).toBe('behind')
 })
 
+test('a halted partition that is far behind does not slow the others down', () => {
+  const [live, halted] = [ownedPartition(), ownedPartition()]
+  halted.logEnd = 2 * LIMITS.behindEventsMin
+  halted.halted = 'offset 0 cannot be read'
+  const pace = new CommitPace({ loaded: () => [live, halted] }, LIVE_MS)
+  pace.committed()
+  foldOne(live.state!)
+  vi.advanceTimersByTime(LIVE_MS)
+  expect(pace.due(false)).toBe('live')
+})
+
 test('behind, a commit is large enough when no more waits than it has', () => {
   const { pace, state, owned } = setUp()
   foldOne(state)

@@ -56,6 +56,7 @@ test('I12: a batch of packed records is folded in parts, with room asked and a t
       notify: () => undefined,
     },
     cooler: { room: async () => undefined, answer: () => expect.unreachable() },
+    idsAreBounded: false,
     logger: createLogger('test', 'fatal'),
     untilPlaced: async () => undefined,
     onDoubt: () => expect.unreachable(),

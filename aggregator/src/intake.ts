@@ -16,6 +16,8 @@ export type IntakeOptions = {
   ownership: Pick<Ownership, 'get' | 'halt'>
   committer: Pick<Committer, 'room' | 'notify'>
   cooler: Pick<Cooler, 'room' | 'answer'>
+  /** The memory of ids is bounded: no room in it is spent on ids that are yet to come. */
+  idsAreBounded: boolean
   logger: Logger
   /** The state can no longer be trusted: drop it and load it again. */
   onDoubt: (owned: OwnedPartition) => void
@@ -31,7 +33,7 @@ export type Intake = {
 
 /** The way from fetched batches into the fold, with every check that must hold before. */
 export function createIntake(options: IntakeOptions): Intake {
-  const { ownership, committer, cooler, logger, onDoubt, untilPlaced } = options
+  const { ownership, committer, cooler, idsAreBounded, logger, onDoubt, untilPlaced } = options
   const batchFold = new BatchFold()
 
   async function take(batch: FetchedBatch): Promise<void> {
@@ -128,7 +130,7 @@ export function createIntake(options: IntakeOptions): Intake {
       if (batchFold.lastRecord !== undefined) owned.lastFolded = markOf(batchFold.lastRecord)
       owned.expectedOffset = Math.min(state.next, batch.nextOffset)
       owned.density.add(state.next - next, state.ledger.read - read)
-      if (ids === 0 && state.ids.hashed.size > 0) {
+      if (ids === 0 && state.ids.hashed.size > 0 && !idsAreBounded) {
         const waiting = batch.lastStableOffset - state.next
         state.ids.hashed.expect(expectedIds(state, state.next - next, waiting, Date.now()))
       }

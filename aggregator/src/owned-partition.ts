@@ -62,7 +62,10 @@ export function lagOf({ state, claimed, logEnd }: OwnedPartition): number {
   return Math.max(0, logEnd - (state?.next ?? claimed.next))
 }
 
-/** How many events these are, as far as what was folded lately tells. */
+/**
+ * How many events these are, as far as what was folded lately tells; none in a halted partition, whose
+ * wait is for an operator.
+ */
 export function eventsBehind(owned: OwnedPartition): number {
-  return lagOf(owned) * owned.density.eventsPerOffset
+  return owned.halted === undefined ? lagOf(owned) * owned.density.eventsPerOffset : 0
 }

@@ -46,9 +46,9 @@ export type Child = {
   stop: () => Promise<void>
   /** SIGKILL, as a crash would be; resolves when the process is gone. */
   kill: () => Promise<void>
-  /** SIGSTOP to all of it: alive, but it does not answer. */
   /** Why its last life ended, when it said so in its log. */
   lastWords: () => string | undefined
+  /** SIGSTOP to all of it: alive, but it does not answer. */
   pause: () => void
   resume: () => void
 }

@@ -51,7 +51,8 @@ const HOMES = new Int32Array(WARM_ROWS)
 /**
  * A set of ids of 96 bits of hash and 32 of payload, each in a bucket of ids that are forgotten
  * together: at once for whoever asks, while the memory is taken back segment by segment by the inserts
- * that follow. Nothing ever takes longer than some tens of microseconds, however many ids there are.
+ * that follow. Nothing but `reserve` ever takes longer than some tens of microseconds, however many
+ * ids there are.
  */
 export class IdTable {
   readonly #buckets = new BucketNumbers()
