@@ -62,12 +62,11 @@ export class CommitPace {
   due(draining: boolean): CommitMode | undefined {
     const loaded = this.#ownership.loaded()
     const moved = loaded.some(({ state }) => state!.isMoved)
-    const dirty = loaded.some(({ state }) => state!.dirt.sums.size > 0)
-    const lacking = loaded.some(({ state }) => state!.lacksFilters)
+    const dirty = loaded.some(({ state }) => isDirty(state!))
     const sinceMs = performance.now() - this.#lastCommitAt
     if (this.#hurried && (moved || dirty)) return 'flush'
     if (!moved) {
-      if ((!dirty && !lacking) || draining) return undefined
+      if (draining || !loaded.some(({ state }) => isOwing(state!))) return undefined
       if (this.#wasBehind) return 'flush'
       return sinceMs >= LIMITS.idleFlushMs ? 'idle' : undefined
     }
@@ -88,8 +87,7 @@ export class CommitPace {
    * the filters that it lacks.
    */
   takesPart(state: PartitionState): boolean {
-    if (state.isMoved) return true
-    return this.#takesAll && (state.dirt.sums.size > 0 || state.lacksFilters)
+    return state.isMoved || (this.#takesAll && isOwing(state))
   }
 
   /** Waits until the next commit may be due; called when none is. */
@@ -137,4 +135,13 @@ export class CommitPace {
       state.open.size >= LIMITS.openBlocksMax || this.pendingEvents() >= LIMITS.pendingEventsMax
     )
   }
+}
+
+function isDirty({ dirt }: PartitionState): boolean {
+  return dirt.sums.size > 0
+}
+
+/** True when commits have still to write something of it, though nothing new comes. */
+function isOwing(state: PartitionState): boolean {
+  return isDirty(state) || state.lacksFilters
 }

@@ -241,10 +241,8 @@ export function createReader(options: ReaderOptions): Reader {
     }
     if (fetched.errorCode === CORRUPT_MESSAGE) {
       const reason = 'the broker found its own log corrupt here'
-      takeIn(target, fetched, shared, {
-        ...{ batches: [], nextOffset: offset },
-        corrupt: { offset, reason },
-      })
+      const nothing = { batches: [], nextOffset: offset }
+      takeIn(target, fetched, shared, { ...nothing, corrupt: { offset, reason } })
       return true
     }
     if (fetched.errorCode !== 0) {
@@ -307,11 +305,17 @@ export function createReader(options: ReaderOptions): Reader {
     state.seenHighWatermark = highWatermark
     state.seenLastStableOffset = lastStableOffset
     const isStale = (): boolean => options.current(partition) !== state || state.epoch !== epoch
-    const fetched = { partition, fetchedOffset: offset, nextOffset, batches }
-    const ends = { logStartOffset, highWatermark, lastStableOffset }
     const ready: FetchedBatch = {
-      ...{ ...fetched, ...ends, ...(corrupt && { corrupt }) },
-      ...{ isStale, release: shared.hold() },
+      partition,
+      fetchedOffset: offset,
+      nextOffset,
+      batches,
+      logStartOffset,
+      highWatermark,
+      lastStableOffset,
+      ...(corrupt && { corrupt }),
+      isStale,
+      release: shared.hold(),
     }
     state.ready = ready
     options.onReady(state)
