@@ -241,6 +241,36 @@ describe('large things', () => {
   })
 })
 
+describe('the pace of fetches', () => {
+  const PACE_MS = 100
+
+  test('what trickles in is asked for together', async () => {
+    const bed = await makeBed({ partitions: 1 })
+    const consumer = bed.consumer({ fetchPaceMs: PACE_MS })
+    await consumer.start()
+    await bed.write(0, ['first'])
+    await waitFor(() => consumer.records.length === 1, { what: 'the first record' })
+    const [before, beginMs] = [consumer.batches.length, performance.now()]
+    const values = some(200, 'trickle')
+    for (const value of values) await bed.write(0, [value])
+    await waitFor(() => consumer.records.length === 201, { what: 'all records' })
+    const fetchesMax = (performance.now() - beginMs) / PACE_MS + 2
+    expect(consumer.batches.length - before).toBeLessThan(fetchesMax)
+    expect(consumer.values()).toEqual(['first', ...values])
+  })
+
+  test('who is behind does not wait for it', async () => {
+    const bed = await makeBed({ partitions: 1 })
+    const value = 'x'.repeat(200_000)
+    for (let i = 0; i < 20; i++) await bed.write(0, [value])
+    // Each fetch holds one record: at this pace it would take more than an hour.
+    const consumer = bed.consumer({ fetchPaceMs: 200_000, maxBytesPerPartition: 1 })
+    await consumer.start()
+    await waitFor(() => consumer.records.length === 20, { what: 'all records' })
+    expect(consumer.batches.length).toBeGreaterThanOrEqual(20)
+  })
+})
+
 describe('memory of responses', () => {
   test('is read into again once all of its readers are done, and never before', async () => {
     const bed = await makeBed({ partitions: 3 })

@@ -20,10 +20,10 @@ export const LIMITS = {
   pagesCachedMin: 128,
   pagesCachedMax: 4096,
   /** Pages that a live commit writes per partition: enough that all get their turn, few enough to be quick. */
-  livePagesMin: 2,
+  livePagesMin: 1,
   livePagesMax: 48,
   /** All dirty pages get their turn within about this many live commits. */
-  livePagesTurns: 40,
+  livePagesTurns: 100,
   idlePagesMax: 512,
   /** Stored names of series that one commit merges, 1 us each, or gives a filter: others wait for the next. */
   namesRewrittenMax: 65_536,

@@ -52,6 +52,8 @@ export type ConsumerOptions = {
   readonly maxBytesPerPartition: number
   readonly maxWaitMs: number
   readonly maxBytes: number
+  /** See the reader's option of this name. */
+  readonly fetchPaceMs?: number | undefined
   readonly hooks: ConsumerHooks
   readonly logger: Logger
 }

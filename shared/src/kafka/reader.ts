@@ -26,6 +26,8 @@ const metadataPauseMs = 100
 const shortWaitMsMin = 5
 const shortWaitMsMax = 50
 const failuresBeforeReconnect = 3
+/** Who gets more than this at once has more to come, and goes on at once. */
+const pacedBytesMax = 64 * 1024
 /** Nothing to fetch: look again after this even if nobody wakes the loop. */
 const idleCheckMs = 1_000
 
@@ -38,6 +40,11 @@ export type ReaderOptions = FetchLimits & {
   readonly brokers: readonly string[]
   readonly clientId: string
   readonly topic: string
+  /**
+   * At least this from one fetch of a broker to the next, unless much came: what trickles in comes
+   * together then, in fewer requests. 0, or nothing, asks again at once.
+   */
+  readonly fetchPaceMs?: number | undefined
   readonly logger: Logger
   states(): Iterable<PartitionState>
   current(partition: number): PartitionState | undefined
@@ -77,7 +84,7 @@ type Target = {
 type Plan = { readonly targets: Target[]; readonly someAreFull: boolean; readonly waitMs: number }
 
 export function createReader(options: ReaderOptions): Reader {
-  const { topic, logger } = options
+  const { topic, logger, fetchPaceMs = 0 } = options
   const loops = new Map<number, { wake: Signal; done: Promise<void> }>()
   const metadataWake = createSignal()
   const stopping = new AbortController()
@@ -152,6 +159,7 @@ export function createReader(options: ReaderOptions): Reader {
         await wake.wait(waitMs)
         continue
       }
+      const begunMs = performance.now()
       const maxWaitMs = someAreFull ? Math.min(shortWaitMs, options.maxWaitMs) : options.maxWaitMs
       try {
         const response = await fetchFrom(client, nodeId, targets, { ...options, maxWaitMs })
@@ -161,7 +169,11 @@ export function createReader(options: ReaderOptions): Reader {
         const gained = await accept(response, targets)
         const isStuck = someAreFull && !gained
         shortWaitMs = isStuck ? Math.min(2 * shortWaitMs, shortWaitMsMax) : shortWaitMsMin
-        if (response.throttleMs > 0) await pauseFor(response.throttleMs)
+        const paceMs = response.payload.length > pacedBytesMax ? 0 : fetchPaceMs
+        const restMs = paceMs - (performance.now() - begunMs)
+        if (Math.max(restMs, response.throttleMs) > 0) {
+          await pauseFor(Math.max(restMs, response.throttleMs))
+        }
       } catch (error) {
         failures++
         if (isStopped()) return
