@@ -26,8 +26,6 @@ const metadataPauseMs = 100
 const shortWaitMsMin = 5
 const shortWaitMsMax = 50
 const failuresBeforeReconnect = 3
-/** Who gets more than this at once has more to come, and goes on at once. */
-const pacedBytesMax = 64 * 1024
 /** Nothing to fetch: look again after this even if nobody wakes the loop. */
 const idleCheckMs = 1_000
 
@@ -41,8 +39,8 @@ export type ReaderOptions = FetchLimits & {
   readonly clientId: string
   readonly topic: string
   /**
-   * At least this from one fetch of a broker to the next, unless much came: what trickles in comes
-   * together then, in fewer requests. 0, or nothing, asks again at once.
+   * At least this from one fetch of a broker to the next, unless more is there already: what trickles
+   * in comes together then, in fewer requests. 0, or nothing, asks again at once.
    */
   readonly fetchPaceMs?: number | undefined
   readonly logger: Logger
@@ -169,11 +167,9 @@ export function createReader(options: ReaderOptions): Reader {
         const gained = await accept(response, targets)
         const isStuck = someAreFull && !gained
         shortWaitMs = isStuck ? Math.min(2 * shortWaitMs, shortWaitMsMax) : shortWaitMsMin
-        const paceMs = response.payload.length > pacedBytesMax ? 0 : fetchPaceMs
-        const restMs = paceMs - (performance.now() - begunMs)
-        if (Math.max(restMs, response.throttleMs) > 0) {
-          await pauseFor(Math.max(restMs, response.throttleMs))
-        }
+        const paceMs = targets.every(isAtEnd) ? fetchPaceMs : 0
+        const restMs = Math.max(paceMs - (performance.now() - begunMs), response.throttleMs)
+        if (restMs > 0) await pauseFor(restMs)
       } catch (error) {
         failures++
         if (isStopped()) return
@@ -352,4 +348,9 @@ export function createReader(options: ReaderOptions): Reader {
       await Promise.all([metadataDone, ...[...loops.values()].map(({ done }) => done)])
     },
   }
+}
+
+/** Nothing more was there when it was last fetched. */
+function isAtEnd({ state: { position, seenLastStableOffset } }: Target): boolean {
+  return position !== undefined && position >= seenLastStableOffset
 }
