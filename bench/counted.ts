@@ -9,19 +9,31 @@ import type { TopicLoad } from './topic-load.ts'
 
 const POLL_MS = 10
 const COUNT_MS_MAX = 1_800_000
+const LOAD_MS_MAX = 120_000
 
 /** Epoch ms of the first partition that was loaded: its first fetch comes right behind. */
 export async function firstLoadMs(aggregator: Service): Promise<number> {
-  return lastLoadMs(aggregator, 1)
+  const [first] = await loadTimes(aggregator)
+  if (first === undefined) throw new Error('the aggregator has loaded no partition')
+  return first
 }
 
-/** Epoch ms when so many partitions were loaded. */
-export async function lastLoadMs(aggregator: Service, partitions: number): Promise<number> {
+/** Waits until so many partitions are loaded. Resolves with the epoch ms when the last was. */
+export async function untilLoaded(aggregator: Service, partitions: number): Promise<number> {
+  for (const deadline = Date.now() + LOAD_MS_MAX; Date.now() < deadline;) {
+    const last = (await loadTimes(aggregator))[partitions - 1]
+    if (last !== undefined) return last
+    await sleep(POLL_MS)
+  }
+  throw new Error(`${partitions} partitions were not loaded after ${LOAD_MS_MAX / 1000} s`)
+}
+
+/** Epoch ms of each partition that was loaded, as the aggregator has logged them. */
+async function loadTimes(aggregator: Service): Promise<number[]> {
   const lines = (await aggregator.log()).split('\n')
-  const line = lines.filter((text) => text.includes('"partition loaded"'))[partitions - 1]
-  if (line === undefined) throw new Error(`the aggregator has not loaded ${partitions} partitions`)
-  const time: unknown = Reflect.get(Object(JSON.parse(line)), 'time')
-  return Date.parse(String(time))
+  return lines
+    .filter((text) => text.includes('"partition loaded"'))
+    .map((line) => Date.parse(String(Reflect.get(Object(JSON.parse(line)), 'time'))))
 }
 
 /**

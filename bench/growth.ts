@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { checkSums, firstLoadMs, lastLoadMs, untilCounted } from './counted.ts'
+import { checkSums, untilCounted, untilLoaded } from './counted.ts'
+import { holdTopic } from './held-topic.ts'
 import { eventCount, flatShape, loadEvents, startOf } from './loads.ts'
 import { writeResults } from './results.ts'
 import { type BenchServers, startServers } from './servers.ts'
@@ -73,8 +74,8 @@ function tableOf(steps: readonly Step[]): string {
 
 /**
  * Up to shortly before each step an aggregator counts while more is appended. Then that one is
- * stopped, the rest is appended, and a new one is timed from its first loaded partition until all is
- * counted.
+ * stopped, the rest is appended and held back until a new one has loaded all partitions, which is
+ * timed from then until all is counted.
  */
 async function* grow(
   servers: BenchServers,
@@ -116,14 +117,16 @@ async function* grow(
       made += more
     }
     const before = load.events
+    const held = await holdTopic(servers.brokers, load)
     await appendToTopic(options, load, events, step - made)
     made = step
     const startMs = Date.now()
     yield await withAggregator(service, async (aggregator) => {
+      const loadSeconds = ((await untilLoaded(aggregator, PARTITIONS)) - startMs) / 1000
+      const shownMs = Date.now()
+      await held.release()
       const endMs = await untilCounted(databaseUrl, load)
-      const seconds = (endMs - (await firstLoadMs(aggregator))) / 1000
-      const loadSeconds = ((await lastLoadMs(aggregator, PARTITIONS)) - startMs) / 1000
-      const eventsPerSecond = (load.events - before) / seconds
+      const eventsPerSecond = (load.events - before) / ((endMs - shownMs) / 1000)
       const tookSeconds = (performance.now() - beginMs) / 1000
       return { keys, events: step, eventsPerSecond, loadSeconds, tookSeconds }
     })

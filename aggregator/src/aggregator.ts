@@ -30,8 +30,8 @@ export type Aggregator = {
 }
 
 const FETCH_WAIT_MS_MAX = 500
-/** Somewhat shorter than a live commit's cycle: more fetches would make no event visible earlier. */
-const FETCH_PACE_MS = 8
+/** Shorter than a live commit's cycle. What comes waits for its fetch for half of it on average. */
+const FETCH_PACE_MS_MAX = 8
 const FETCH_BYTES_MAX = 32 * 1024 * 1024
 const POOL_CONNECTIONS_MAX = 4
 /** Ids of live partitions are asked for while others load on the connections above. */
@@ -156,7 +156,7 @@ export async function createAggregator(
     rebalanceTimeoutMs: config.rebalanceTimeoutMs,
     maxBytesPerPartition: config.fetchBytesPerPartition,
     maxWaitMs: FETCH_WAIT_MS_MAX,
-    fetchPaceMs: FETCH_PACE_MS,
+    fetchPaceMs: Math.min(FETCH_PACE_MS_MAX, config.commitIntervalMs),
     maxBytes: FETCH_BYTES_MAX,
     logger,
     hooks: {

@@ -135,8 +135,8 @@ export function createCommitter(options: CommitterOptions): Committer {
   }
 
   async function addPages(part: CommitPart, mode: CommitMode): Promise<void> {
-    const { state, first, next } = part.sealed
-    const due = duePages(state, mode, first)
+    const { state, next } = part.sealed
+    const due = duePages(state, mode, part.sealed)
     const unknown = due.filter((block) => state.dirt.isUnknown(block))
     if (unknown.length > 0) {
       const keys = unknown.map((block) => state.dirt.keyOf(block))

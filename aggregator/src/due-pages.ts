@@ -7,23 +7,22 @@ export type CommitMode = 'live' | 'behind' | 'flush' | 'idle'
  * Which dirty blocks a commit writes, the ones dirty for the longest first. A live commit writes a
  * few, so that none is long and all get their turn; one that flushes writes all; an idle one many;
  * one that is behind all but those that the next will fill further. Above the bound on dirt a commit
- * writes what it must, whatever its mode. `first` is the first offset of the commit.
+ * writes what it must, whatever its mode. The commit goes from offset `first` to before `next`.
  */
 export function duePages(
   state: Pick<PartitionState, 'dirt' | 'counters'>,
   mode: CommitMode,
-  first: number,
+  { first, next }: { first: number; next: number },
 ): number[] {
   const { dirt } = state
   const dirty = dirt.sums.size
   const blocks = dirt.oldest(dirty)
   if (mode === 'flush') return blocks
   if (mode === 'behind') return withoutFilling(state, blocks, first)
-  const turn = Math.ceil(dirty / LIMITS.livePagesTurns)
-  const live = Math.min(Math.max(turn, LIMITS.livePagesMin), LIMITS.livePagesMax)
+  const turns = next > first ? LIMITS.livePagesTurns : LIMITS.quietPagesTurns
+  const live = Math.min(Math.ceil(dirty / turns), LIMITS.livePagesMax)
   let excess = dirt.entries - LIMITS.dirtEntriesMax
-  const turns = mode === 'idle' ? LIMITS.idlePagesMax : live
-  let count = Math.max(turns, dirty - LIMITS.dirtBlocksMax)
+  let count = Math.max(mode === 'idle' ? LIMITS.idlePagesMax : live, dirty - LIMITS.dirtBlocksMax)
   for (const [i, block] of blocks.entries()) {
     if (excess <= 0) break
     excess -= dirt.sums.countTouched(block)

@@ -19,11 +19,12 @@ export const LIMITS = {
    */
   pagesCachedMin: 128,
   pagesCachedMax: 4096,
-  /** Pages that a live commit writes per partition: enough that all get their turn, few enough to be quick. */
-  livePagesMin: 1,
+  /** Pages that a live commit writes per partition at most, so that it is quick. */
   livePagesMax: 48,
-  /** All dirty pages get their turn within about this many live commits. */
+  /** All dirty pages get their turn within about this many live commits, if that bound allows it. */
   livePagesTurns: 100,
+  /** Those of a partition that is silent meanwhile, whose turns are rare (quietTurnMs). */
+  quietPagesTurns: 10,
   idlePagesMax: 512,
   /** Stored names of series that one commit merges, 1 us each, or gives a filter: others wait for the next. */
   namesRewrittenMax: 65_536,

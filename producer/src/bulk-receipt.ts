@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util'
 import type { EventInput } from '@countersink/shared/event'
 import { formatPosition, type Position } from '@countersink/shared/position'
 import type { InvalidReason } from '@countersink/shared/reasons'
@@ -57,6 +58,16 @@ export class BulkReceipt {
 
   positionFields(): Position {
     return { topic: this.#topic, generation: 0, next: this.#next }
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { delivered, invalid, undelivered, position } = this
+    return { delivered, invalid, undelivered, position }
+  }
+
+  /** For console.log, which would leave out what is made when it is asked for. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `BulkReceipt ${inspect(this.toJSON(), options)}`
   }
 
   /**

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { CountersinkError } from '@countersink/shared/errors'
 import type { CountEvent, EventInput } from '@countersink/shared/event'
 import type { Delivered, ProducerRecord } from '@countersink/shared/kafka/producer'
@@ -221,6 +222,9 @@ test('an invalid event of a list is told by its place, the others are sent', asy
     { index: 2, reason: 'not-an-object' },
   ])
   expect([receipt.delivered, receipt.undelivered]).toEqual([2, []])
+  const { position } = receipt
+  expect(JSON.parse(JSON.stringify(receipt))).toMatchObject({ delivered: 2, position })
+  expect(inspect(receipt)).toContain(`position: '${position}'`)
   expect(receipt.receipt(1)).toBeUndefined()
   expect(
     bed

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { parsePosition } from '@countersink/shared/position'
 import { expect, test } from 'vitest'
 import { Receipt } from './receipt.ts'
@@ -15,4 +16,5 @@ test('the position is past the event, as text, as fields and in JSON', () => {
     index: 7,
     position: receipt.position,
   })
+  expect(inspect(receipt)).toContain(`position: '${receipt.position}'`)
 })

@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util'
 import { formatPosition, type Position } from '@countersink/shared/position'
 
 /** Where an event is in the log, once the broker has acknowledged it. */
@@ -41,5 +42,10 @@ export class Receipt {
   toJSON(): Record<string, unknown> {
     const { id, at, partition, offset, index, position } = this
     return { id, at, partition, offset, index, position }
+  }
+
+  /** For console.log, which would leave out what is made when it is asked for. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `Receipt ${inspect(this.toJSON(), options)}`
   }
 }

@@ -167,7 +167,7 @@ export function createReader(options: ReaderOptions): Reader {
         const gained = await accept(response, targets)
         const isStuck = someAreFull && !gained
         shortWaitMs = isStuck ? Math.min(2 * shortWaitMs, shortWaitMsMax) : shortWaitMsMin
-        const paceMs = targets.every(isAtEnd) ? fetchPaceMs : 0
+        const paceMs = isAtEnd(nodeId) ? fetchPaceMs : 0
         const restMs = Math.max(paceMs - (performance.now() - begunMs), response.throttleMs)
         if (restMs > 0) await pauseFor(restMs)
       } catch (error) {
@@ -198,6 +198,16 @@ export function createReader(options: ReaderOptions): Reader {
       }
     }
     return { targets: inTurn(targets), someAreFull, waitMs }
+  }
+
+  /** Nothing more was there in any partition of the broker when it was last fetched. */
+  function isAtEnd(nodeId: number): boolean {
+    for (const state of options.states()) {
+      const { partition, position, seenLastStableOffset } = state
+      if (position === undefined || !wantsData(state) || leaders.get(partition) !== nodeId) continue
+      if (position < seenLastStableOffset) return false
+    }
+    return true
   }
 
   /** Who stands first gets the most of a full response, so it is another one each time. */
@@ -348,9 +358,4 @@ export function createReader(options: ReaderOptions): Reader {
       await Promise.all([metadataDone, ...[...loops.values()].map(({ done }) => done)])
     },
   }
-}
-
-/** Nothing more was there when it was last fetched. */
-function isAtEnd({ state: { position, seenLastStableOffset } }: Target): boolean {
-  return position !== undefined && position >= seenLastStableOffset
 }
