@@ -30,7 +30,8 @@ export async function untilLoaded(aggregator: Service, partitions: number): Prom
 
 /** Epoch ms of each partition that was loaded, as the aggregator has logged them. */
 async function loadTimes(aggregator: Service): Promise<number[]> {
-  const lines = (await aggregator.log()).split('\n')
+  // The last piece is empty, or a line that is being written.
+  const lines = (await aggregator.log()).split('\n').slice(0, -1)
   return lines
     .filter((text) => text.includes('"partition loaded"'))
     .map((line) => Date.parse(String(Reflect.get(Object(JSON.parse(line)), 'time'))))

@@ -2,7 +2,7 @@
 import { Kafka, logLevel } from 'kafkajs'
 import type { TopicLoad } from './topic-load.ts'
 
-/** Longer than what is appended behind it takes, shorter than the broker's bound of 15 minutes. */
+/** Longer than appending and loading take, shorter than the broker's bound of 15 minutes. */
 const HOLD_MS_MAX = 600_000
 
 export type HeldTopic = {
@@ -28,10 +28,11 @@ export async function holdTopic(brokers: string, load: TopicLoad): Promise<HeldT
   const transaction = await producer.transaction()
   const messages = load.ends.map((_, partition) => ({ partition, key: null, value: 'held' }))
   await transaction.send({ topic: load.topic, messages })
+  for (const partition of load.ends.keys()) load.ends[partition]!++
   return {
     release: async () => {
       await transaction.abort()
-      // Behind what was appended stands a marker now.
+      // Behind what was appended stands a marker now, an offset as well.
       for (const partition of load.ends.keys()) load.ends[partition]!++
       await producer.disconnect()
     },

@@ -229,6 +229,10 @@ async function pagesAndDirtAreExact(root: string | undefined) {
       await burst
       return result
     }
+    const allPagesWritten = async (): Promise<void> => {
+      await bed.tally.settled()
+      await waitFor(async () => !(await moments.look()).dirty, { what: 'all pages to be written' })
+    }
     const aggregator = await start()
     let killsWithDirt = 0
     try {
@@ -241,10 +245,12 @@ async function pagesAndDirtAreExact(root: string | undefined) {
         if ((await moments.look()).dirty) killsWithDirt++
         await aggregator.start()
       }
-      // The pages of totals are dirty once more, and all are written: none can hide in the log.
+      // All are written, taken over without any dirt, and written again: none can hide in the log.
+      await allPagesWritten()
+      await aggregator.kill()
+      await aggregator.start()
       await whileWriting(moments.look)
-      await bed.tally.settled()
-      await waitFor(async () => !(await moments.look()).dirty, { what: 'all pages to be written' })
+      await allPagesWritten()
       const { actual, expected } = await moments.look()
       const beyondClocks = await pagesBeyondClocks(bed)
       return {

@@ -21,9 +21,9 @@ export const LIMITS = {
   pagesCachedMax: 4096,
   /** Pages that a live commit writes per partition at most, so that it is quick. */
   livePagesMax: 48,
-  /** All dirty pages get their turn within about this many live commits, if that bound allows it. */
+  /** A live commit writes one of so many dirty pages: all get their turn in as many, if more come. */
   livePagesTurns: 100,
-  /** Those of a partition that is silent meanwhile, whose turns are rare (quietTurnMs). */
+  /** Of a partition that is silent meanwhile, whose turns are rare (quietTurnMs). */
   quietPagesTurns: 10,
   idlePagesMax: 512,
   /** Stored names of series that one commit merges, 1 us each, or gives a filter: others wait for the next. */

@@ -27,12 +27,14 @@ describe('progressLine', () => {
   it('says that nothing moves, and who may know why', () => {
     const state = { phase: 'sending', part: 0.5, sent: 1000, settled: 400 } as const
     const still = { elapsedMs: 20_000, stillMs: 12_345 }
-    expect(progressLine(state, still, false)).toBe(
-      'sending: 50%, 1,000 sent, 400 counted, 50/s, nothing new for 12 s: ' +
-        '`countersink doctor` looks for the cause',
+    const line = progressLine(state, still, true)
+    expect(line).toBe(
+      'sending: 50%, nothing new for 12 s (ask countersink doctor), 1,000 sent, 400 counted, 50/s',
     )
+    // What matters stands before the place where a narrow terminal cuts it.
+    expect(line.slice(0, 60)).toContain('doctor')
     expect(progressLine({ ...state, part: undefined }, still, false)).toBe(
-      'sending: 1,000 sent, 400 counted, 50/s, nothing new for 12 s',
+      'sending: nothing new for 12 s, 1,000 sent, 400 counted, 50/s',
     )
   })
 })

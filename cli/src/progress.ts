@@ -20,7 +20,7 @@ export type Progress = { stop(): void }
 /** A bar on a terminal; elsewhere a plain line every 10 s, so that a log shows life and no spam. */
 export function startProgress(terminal: Terminal, read: () => ProgressState): Progress {
   const startedAt = performance.now()
-  let [seen, changedAt] = ['', startedAt]
+  let [seen, changedAt] = [JSON.stringify(read()), startedAt]
   const draw = (): void => {
     const [state, now] = [read(), performance.now()]
     const shown = JSON.stringify(state)
@@ -51,18 +51,18 @@ export function progressLine(
     state.phase === 'sending'
       ? `${grouped(state.sent)} sent, ${grouped(state.settled)} counted, ${grouped(rate)}/s`
       : `${grouped(state.settled)} of ${grouped(state.sent)} counted`
-  const words = stillMs < STILL_MS_MIN ? counts : `${counts}, ${stillness(done, stillMs)}`
-  if (done === undefined) return `${state.phase}: ${words}`
-  const percent = `${Math.floor(done * 100)}%`
+  const percent = done === undefined ? '' : `${Math.floor(done * 100)}%`
+  if (stillMs >= STILL_MS_MIN) {
+    const since = `nothing new for ${Math.floor(stillMs / 1000)} s`
+    // Of a stream nobody knows whether there is anything to send: it may just be silent.
+    return done === undefined
+      ? `${state.phase}: ${since}, ${counts}`
+      : `${state.phase}: ${percent}, ${since} (ask countersink doctor), ${counts}`
+  }
+  if (done === undefined) return `${state.phase}: ${counts}`
   return withBar
-    ? `${state.phase} ${bar(done)} ${percent.padStart(4)}  ${words}`
-    : `${state.phase}: ${percent}, ${words}`
-}
-
-/** Of a stream nobody knows whether there is anything to send: it may just be silent. */
-function stillness(done: number | undefined, stillMs: number): string {
-  const since = `nothing new for ${Math.floor(stillMs / 1000)} s`
-  return done === undefined ? since : `${since}: \`countersink doctor\` looks for the cause`
+    ? `${state.phase} ${bar(done)} ${percent.padStart(4)}  ${counts}`
+    : `${state.phase}: ${percent}, ${counts}`
 }
 
 function bar(part: number): string {
