@@ -70,6 +70,6 @@ export function dropReady(state: PartitionState): void {
   state.ready = undefined
 }
 
-export function wantsData(state: PartitionState): boolean {
+export function wantsData(state: PartitionState): state is PartitionState & { position: number } {
   return state.position !== undefined && !state.paused && !state.stopped
 }

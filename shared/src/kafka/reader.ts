@@ -186,9 +186,8 @@ export function createReader(options: ReaderOptions): Reader {
     const targets: Target[] = []
     let someAreFull = false
     let waitMs = idleCheckMs
-    for (const state of options.states()) {
+    for (const state of wanted(nodeId)) {
       const { partition, position: offset, epoch } = state
-      if (offset === undefined || !wantsData(state) || leaders.get(partition) !== nodeId) continue
       if (state.ready !== undefined) someAreFull = true
       else if (state.retryAtMs > nowMs) waitMs = Math.min(waitMs, state.retryAtMs - nowMs)
       else {
@@ -200,14 +199,15 @@ export function createReader(options: ReaderOptions): Reader {
     return { targets: inTurn(targets), someAreFull, waitMs }
   }
 
+  /** The partitions that the broker leads and that are to be read on. */
+  function wanted(nodeId: number): (PartitionState & { position: number })[] {
+    const readable = [...options.states()].filter(wantsData)
+    return readable.filter(({ partition }) => leaders.get(partition) === nodeId)
+  }
+
   /** Nothing more was there in any partition of the broker when it was last fetched. */
   function isAtEnd(nodeId: number): boolean {
-    for (const state of options.states()) {
-      const { partition, position, seenLastStableOffset } = state
-      if (position === undefined || !wantsData(state) || leaders.get(partition) !== nodeId) continue
-      if (position < seenLastStableOffset) return false
-    }
-    return true
+    return wanted(nodeId).every((state) => state.position >= state.seenLastStableOffset)
   }
 
   /** Who stands first gets the most of a full response, so it is another one each time. */
