@@ -1,12 +1,14 @@
 import { freePort } from '@countersink/local/ports'
-import { flatShape, startOf } from '../bench/loads.ts'
-import { inspectProcess, type ProcessInspector } from '../bench/process-memory.ts'
-import { type Encoding, fillTopic, type TopicLoad } from '../bench/topic-load.ts'
+import { holdTopic } from '../bench/held-topic.ts'
+import { flatShape, loadEvents, startOf } from '../bench/loads.ts'
+import { type Allocated, inspectProcess } from '../bench/process-memory.ts'
+import { appendToTopic, type Encoding, emptyTopic, type TopicLoad } from '../bench/topic-load.ts'
 import { metricOf } from './aggregator-metrics.ts'
 import { createTestBed, type ServiceHandle, type TestBed, waitFor } from './stack.ts'
-import { startStatementCounter } from './statement-counter.ts'
+import { type StatementCounter, startStatementCounter } from './statement-counter.ts'
 
-const EVENTS = 400_000
+/** So many that what a process does once in its life is not most of what is counted. */
+const EVENTS: Record<Encoding, number> = { json: 400_000, packed: 1_200_000 }
 /** Few, so that the first sight of each does not hide what every event costs. */
 const KEYS = 10_000
 const PARTITIONS = 4
@@ -28,45 +30,50 @@ export type Work = {
   cpuMicrosPerEvent: number
 }
 
-/** Lets an aggregator catch up with a fixed load and counts what it does. `root`: as in StartOptions. */
+/**
+ * Counts what an aggregator does that catches up with a fixed load. It is ready before the load is
+ * shown to it, all at once, so that neither its start nor how quick that was is in the counts.
+ * `root`: as in StartOptions.
+ */
 export async function countWork(encoding: Encoding, root?: string): Promise<Work> {
+  const events = EVENTS[encoding]
   const bed = await createTestBed({ partitions: PARTITIONS, contractsYaml: CONTRACTS })
   const counter = await startStatementCounter(Number(new URL(bed.databaseUrl).port))
   try {
-    const load = await fillTopic({
-      brokers: bed.brokers,
-      topic: bed.topic,
-      encoding,
-      partitions: PARTITIONS,
-      load: {
-        shape: flatShape(KEYS),
-        events: EVENTS,
-        seed: SEED,
-        startMs: startOf(EVENTS, Date.now()),
-      },
-    })
     const inspectPort = await freePort()
-    // What others left to be written first would be written as full pages.
-    await bed.sql('checkpoint')
-    const walBefore = await walPosition(bed)
     const aggregator = await bed.startService('aggregator', {
-      until: 'alive',
       env: {
         DATABASE_URL: counter.through(bed.databaseUrl),
         NODE_OPTIONS: `--inspect=127.0.0.1:${inspectPort}`,
       },
       ...(root !== undefined && { root }),
     })
+    const options = {
+      brokers: bed.brokers,
+      topic: bed.topic,
+      encoding,
+      partitions: PARTITIONS,
+      load: {
+        shape: flatShape(KEYS),
+        events,
+        seed: SEED,
+        startMs: startOf(events, Date.now()),
+      },
+    }
+    const load = emptyTopic(options)
+    const held = await holdTopic(bed.brokers, load)
+    await appendToTopic(options, load, loadEvents(options.load), events)
+    // What others left to be written first would be written as full pages.
+    await bed.sql('checkpoint')
     const inspector = await inspectProcess(inspectPort)
     try {
       await inspector.startSampling()
+      const before = await countsOf(bed, aggregator, counter)
+      await held.release()
       await waitFor(() => isCounted(bed, load), { what: 'all to be counted and paged' })
-      const statements = counter.count(WRITER)
-      return {
-        ...(await workOf(bed, aggregator, inspector, load.events)),
-        statementsPerCommit: statements / (await commitsOf(aggregator)),
-        walBytesPerEvent: ((await walPosition(bed)) - walBefore) / load.events,
-      }
+      const after = await countsOf(bed, aggregator, counter)
+      const allocated = await inspector.stopSampling([])
+      return workBetween(before, after, allocated, load.events)
     } finally {
       inspector.close()
     }
@@ -76,24 +83,46 @@ export async function countWork(encoding: Encoding, root?: string): Promise<Work
   }
 }
 
-async function workOf(
+type Counts = Record<
+  'statements' | 'commits' | 'pagesWritten' | 'pagesThere' | 'walBytes' | 'cpuSeconds',
+  number
+>
+
+async function countsOf(
   bed: TestBed,
   aggregator: ServiceHandle,
-  inspector: ProcessInspector,
-  events: number,
-): Promise<Omit<Work, 'statementsPerCommit' | 'walBytesPerEvent'>> {
-  const allocated = await inspector.stopSampling([])
-  const bytes = allocated.reduce((sum, place) => sum + place.bytes, 0)
-  const [pages] = await bed.sql<{ count: number }>(
+  counter: StatementCounter,
+): Promise<Counts> {
+  const [row] = await bed.sql<{ pages: number; wal: string }>(
     `select ((select count(*) from countersink_1.total_pages_512)
-      + (select count(*) from countersink_1.window_pages_512))::int as count`,
+      + (select count(*) from countersink_1.window_pages_512))::int as pages,
+      pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') as wal`,
   )
-  const written = await metricOf(aggregator, 'countersink_pages_written_total')
   return {
-    commits: await commitsOf(aggregator),
-    writesPerPage: written / (pages?.count ?? 0),
-    allocatedBytesPerEvent: bytes / events,
-    cpuMicrosPerEvent: (await metricOf(aggregator, 'process_cpu_seconds_total')) * (1e6 / events),
+    statements: counter.count(WRITER),
+    commits: await metricOf(aggregator, 'countersink_commit_seconds_count'),
+    pagesWritten: await metricOf(aggregator, 'countersink_pages_written_total'),
+    pagesThere: row?.pages ?? 0,
+    walBytes: Number(row?.wal),
+    cpuSeconds: await metricOf(aggregator, 'process_cpu_seconds_total'),
+  }
+}
+
+function workBetween(
+  before: Counts,
+  after: Counts,
+  allocated: readonly Allocated[],
+  events: number,
+): Work {
+  const grown = (name: keyof Counts): number => after[name] - before[name]
+  const allocatedBytes = allocated.reduce((sum, place) => sum + place.bytes, 0)
+  return {
+    statementsPerCommit: grown('statements') / grown('commits'),
+    writesPerPage: grown('pagesWritten') / grown('pagesThere'),
+    commits: grown('commits'),
+    walBytesPerEvent: grown('walBytes') / events,
+    allocatedBytesPerEvent: allocatedBytes / events,
+    cpuMicrosPerEvent: (grown('cpuSeconds') * 1e6) / events,
   }
 }
 
@@ -106,15 +135,4 @@ async function isCounted(bed: TestBed, load: TopicLoad): Promise<boolean> {
   if (row?.counted !== end || row.paged !== end) return false
   if (Number(row.applied) !== load.oracle.applied) throw new Error('the counts are wrong')
   return true
-}
-
-async function commitsOf(aggregator: ServiceHandle): Promise<number> {
-  return await metricOf(aggregator, 'countersink_commit_seconds_count')
-}
-
-async function walPosition(bed: TestBed): Promise<number> {
-  const [row] = await bed.sql<{ bytes: string }>(
-    `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') as bytes`,
-  )
-  return Number(row?.bytes)
 }
