@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { freePort } from '@countersink/local/ports'
 import { untilCounted } from './counted.ts'
 import { LOADS, loadEvents, startOf } from './loads.ts'
+import { metricOf } from './metrics.ts'
 import {
   type Allocated,
   inspectProcess,
@@ -97,20 +98,11 @@ async function read(
   inspector: ProcessInspector,
   events: number,
 ): Promise<Omit<Reading, 'allocatedPerEvent'>> {
-  const metrics = await (await fetch(`${aggregator.url}/metrics`)).text()
-  const [ids, idBytes] = [
-    gauge(metrics, 'countersink_ids_count'),
-    gauge(metrics, 'countersink_ids_bytes'),
-  ]
+  const ids = await metricOf(aggregator, 'countersink_ids_count')
+  const idBytes = await metricOf(aggregator, 'countersink_ids_bytes')
   const memory = await inspector.memory()
   const otherBytes = memory.heapUsed + memory.arrayBuffers - idBytes
   return { events, ids, bytesPerId: idBytes / ids, otherBytes, ...memory }
-}
-
-function gauge(metrics: string, name: string): number {
-  const value = new RegExp(`^${name}(?:{.*})? (\\S+)$`, 'm').exec(metrics)?.[1]
-  if (value === undefined) throw new Error(`the aggregator has no metric ${name}`)
-  return Number(value)
 }
 
 function report(reading: Reading): void {

@@ -22,6 +22,8 @@ export type Service = {
   /** Everything it has logged. */
   log: () => Promise<string>
   stop: () => Promise<void>
+  /** Ends it with SIGKILL. */
+  kill: () => Promise<void>
 }
 
 export type ServiceOptions = {
@@ -31,6 +33,8 @@ export type ServiceOptions = {
   /** An existing directory for its log and contracts. */
   dir: string
   contractsYaml: string
+  /** Any free one unless it is given: an aggregator that was killed is known by it when it is back. */
+  port?: number
   nodeArgs?: readonly string[]
   /** Called as soon as there is a process. */
   onSpawn?: (pid: number) => Promise<void>
@@ -77,7 +81,7 @@ async function untilAnswers(service: Service, path: string): Promise<Service> {
 }
 
 async function startService(name: string, options: ServiceOptions): Promise<Service> {
-  const port = await freePort()
+  const port = options.port ?? (await freePort())
   const contracts = join(options.dir, 'counters.yaml')
   await writeFile(contracts, options.contractsYaml)
   const logPath = join(options.dir, `${name}.log`)
@@ -109,6 +113,11 @@ async function startService(name: string, options: ServiceOptions): Promise<Serv
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
       await ended
       clearTimeout(timer)
+    },
+    kill: async () => {
+      isDone()
+      child.kill('SIGKILL')
+      await ended
     },
   }
   const isDone = whenEndedEarly(service.stop)

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
-import { metricOf } from './aggregator-metrics.ts'
+import { metricOf } from '../bench/metrics.ts'
 import { type CountedBed, createCountedBed } from './counted-bed.ts'
 import { waitFor } from './stack.ts'
 

@@ -3,7 +3,7 @@ import { holdTopic } from '../bench/held-topic.ts'
 import { flatShape, loadEvents, startOf } from '../bench/loads.ts'
 import { type Allocated, inspectProcess } from '../bench/process-memory.ts'
 import { appendToTopic, type Encoding, emptyTopic, type TopicLoad } from '../bench/topic-load.ts'
-import { metricOf } from './aggregator-metrics.ts'
+import { metricOf } from '../bench/metrics.ts'
 import { createTestBed, type ServiceHandle, type TestBed, waitFor } from './stack.ts'
 import { type StatementCounter, startStatementCounter } from './statement-counter.ts'
 

@@ -1,7 +1,7 @@
 import { withAdmin } from '@countersink/local/topic'
 import { homePartition, partitionHash, recordKey } from '@countersink/shared/routing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { metricOf } from './aggregator-metrics.ts'
+import { metricOf } from '../bench/metrics.ts'
 import { type ForeignProducer, startForeignProducer } from './foreign-producer.ts'
 import type { WrittenEvent } from './log-writer.ts'
 import type { OracleEvent } from './oracle/oracle.ts'

@@ -1,5 +1,5 @@
 import { ensureTopic, withAdmin } from '@countersink/local/topic'
-import { metricOf } from './aggregator-metrics.ts'
+import { metricOf } from '../bench/metrics.ts'
 import { createLogWriter, type LogWriter, type WrittenEvent } from './log-writer.ts'
 import type { OracleEvent } from './oracle/oracle.ts'
 import {

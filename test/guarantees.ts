@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { metricOf } from './aggregator-metrics.ts'
+import { metricOf } from '../bench/metrics.ts'
 import { COUNTED_CONTRACT, type CountedBed, createCountedBed } from './counted-bed.ts'
 import { createMoments } from './moments.ts'
 import { startPostgresProxy } from './postgres-proxy.ts'

@@ -56,11 +56,11 @@ function writeSteadily(bed: KafkaBed, partitions: number): { stop(): Promise<num
 type Reader = { events: string[]; signal(signal: NodeJS.Signals): void }
 
 /** A member in a process of its own, to be stopped and continued. */
-function spawnReader(bed: KafkaBed, sessionTimeoutMs: number): Reader {
+function spawnReader(bed: KafkaBed, sessionTimeoutMs: number, soleName?: string): Reader {
   const program = new URL('./kafka-reader.ts', import.meta.url).pathname
   const child = spawn(
     process.execPath,
-    [program, bed.brokers, bed.topic, String(sessionTimeoutMs)],
+    [program, bed.brokers, bed.topic, String(sessionTimeoutMs), ...(soleName ? [soleName] : [])],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -209,6 +209,21 @@ describe('a consumer group', () => {
     await waitFor(() => zombie.events.filter((e) => /^assigned [01]$/.test(e)).length === 1, {
       what: 'its return',
     })
+  })
+
+  test('who comes back in its own place does not wait for the session of its earlier life', async () => {
+    const bed = await makeBed(2)
+    const long = { sessionTimeoutMs: 30_000, rebalanceTimeoutMs: 30_000 }
+    const other = bed.consumer(long)
+    await other.start()
+    const killed = spawnReader(bed, 30_000, 'its place')
+    const hasOne = ({ events }: Reader): boolean => events.some((e) => /^assigned [01]$/.test(e))
+    await waitFor(() => hasOne(killed), { what: 'one each' })
+    killed.signal('SIGKILL')
+    const successor = spawnReader(bed, 30_000, 'its place')
+    await waitFor(() => hasOne(successor), { what: 'its return', timeoutMs: 10_000 })
+    // Whoever has another name stays what it is.
+    expect(other.events.filter((event) => event.startsWith('revoked'))).toHaveLength(1)
   })
 
   test('added partitions are dealt and read', async () => {

@@ -7,7 +7,7 @@ import { createLogger } from '@countersink/shared/log'
  * stdout what happens to it: `assigned 0,1`, `revoked 0`, `batch 0 VALUE`.
  */
 
-const [brokers = '', topic = '', sessionTimeout = ''] = process.argv.slice(2)
+const [brokers = '', topic = '', sessionTimeout = '', soleName] = process.argv.slice(2)
 const sessionTimeoutMs = Number(sessionTimeout)
 const cursor = new RecordCursor()
 
@@ -18,7 +18,8 @@ const consumer = createConsumer({
   topic,
   sessionTimeoutMs,
   heartbeatIntervalMs: sessionTimeoutMs / 5,
-  rebalanceTimeoutMs: 6_000,
+  rebalanceTimeoutMs: Math.max(6_000, sessionTimeoutMs),
+  soleName,
   maxBytesPerPartition: 1024 * 1024,
   maxWaitMs: 500,
   maxBytes: 16 * 1024 * 1024,

@@ -1,7 +1,7 @@
 import { createProducer, type Producer } from '@countersink/producer'
 import { createLogger } from '@countersink/shared/log'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { metricOf } from './aggregator-metrics.ts'
+import { metricOf } from '../bench/metrics.ts'
 import { type CountedBed, createCountedBed } from './counted-bed.ts'
 import { eventsWithoutIds, type Sent } from './sdk-rounds.ts'
 import { waitFor } from './stack.ts'

@@ -1,6 +1,6 @@
 import { freePort } from '@countersink/local/ports'
 import { expect, test } from 'vitest'
-import { metricOf } from './aggregator-metrics.ts'
+import { metricOf } from '../bench/metrics.ts'
 import { type CountedBed, createCountedBed } from './counted-bed.ts'
 import { blockEventLoop } from './event-loop-block.ts'
 import { type PostgresProxy, startPostgresProxy } from './postgres-proxy.ts'

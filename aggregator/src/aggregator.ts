@@ -154,6 +154,8 @@ export async function createAggregator(
     sessionTimeoutMs: config.sessionTimeoutMs,
     heartbeatIntervalMs: Math.max(250, Math.floor(config.sessionTimeoutMs / 4)),
     rebalanceTimeoutMs: config.rebalanceTimeoutMs,
+    // We listen there before we join, so nobody else lives who did; 0 is any port that is free.
+    soleName: config.port === 0 ? undefined : `${hostname()}/${config.host}:${config.port}`,
     maxBytesPerPartition: config.fetchBytesPerPartition,
     maxWaitMs: FETCH_WAIT_MS_MAX,
     fetchPaceMs: Math.min(FETCH_PACE_MS_MAX, config.commitIntervalMs),

@@ -45,6 +45,8 @@ export async function loadIds(
 ): Promise<void> {
   const { schema, claimed, signal, room } = request
   const ordinals = ordinalsById(request, state)
+  const { hashed } = state.ids
+  hashed.beginRestore()
   await loadColdRuns(client, request, state, ordinals)
   const carried = await client.query<{ ids: Buffer }>(
     `select ids from ${schema}.carried_ids where partition = $1`,
@@ -56,7 +58,7 @@ export async function loadIds(
   if (room?.isFull() === true) await room.settle(client, state, 0)
   const expected = await estimateIds(client, request, state, ordinals)
   room?.expect(state, expected)
-  state.ids.hashed.beginRestore(Math.min(expected, room?.idsMax ?? Infinity))
+  hashed.expectRestored(Math.min(expected, room?.idsMax ?? Infinity))
   for (let reading = readIds(client, schema, state.partition, claimed.idsFloor); ;) {
     const rows = await reading
     signal.throwIfAborted()
@@ -73,7 +75,7 @@ export async function loadIds(
     await reading.catch(() => {})
     await room.settle(client, state, last.first + 1)
   }
-  state.ids.hashed.endRestore()
+  for (const _ of hashed.endRestore()) await setImmediate()
   for (const [ordinal, counter] of state.counters.list.entries()) {
     counter.expiresAt = state.ids.firstEnd(ordinal)
   }

@@ -49,6 +49,8 @@ export type ConsumerOptions = {
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
+  /** See the member's option of this name. */
+  readonly soleName?: string | undefined
   readonly maxBytesPerPartition: number
   readonly maxWaitMs: number
   readonly maxBytes: number

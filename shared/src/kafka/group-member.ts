@@ -30,6 +30,11 @@ export type GroupMemberOptions = {
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
   readonly rebalanceTimeoutMs: number
+  /**
+   * A name that no two living processes have: a member of this name is an earlier life of ours that
+   * has crashed. Its partitions would be nobody's until its session is over, so it is sent away.
+   */
+  readonly soleName?: string | undefined
   readonly logger: Logger
   /** The partitions that we hold now, told to the assigner so that they can stay. */
   owned(): number[]
@@ -61,14 +66,16 @@ export type GroupMember = {
 type State = 'idle' | 'joining' | 'stable' | 'left'
 
 export function createGroupMember(options: GroupMemberOptions): GroupMember {
-  const { groupId, topic, logger } = options
+  const { groupId, topic, logger, soleName } = options
+  const clientId = soleName ?? options.clientId
   const wake = createSignal()
-  let client: ClusterClient = createClusterClient(options)
+  let client: ClusterClient = createClusterClient({ ...options, clientId })
   let coordinator: BrokerHandle | undefined
   let state: State = 'idle'
   let memberId = ''
   let generation = -1
   let rejoinWanted = false
+  let isFirstJoin = true
   let lastContactAt = performance.now()
   let running: Promise<void> | undefined
   let leaving: Promise<void> | undefined
@@ -95,6 +102,8 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     rejoinWanted = false
     await client.connect([topic])
     coordinator = await client.coordinator(groupId)
+    if (isFirstJoin && soleName !== undefined) await dismissEarlierLives(coordinator, soleName)
+    isFirstJoin = false
     if (hasLeft()) return
     const joined = await join(coordinator)
     if (hasLeft()) return
@@ -113,6 +122,23 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     const partitions = decodeAssignment(topic, synced.memberAssignment)
     logger.info({ groupId, memberId, generation, partitions }, 'joined the consumer group')
     options.onAssignment(partitions)
+  }
+
+  /** Without it they only stay for as long as their session, so a failure is no trouble. */
+  async function dismissEarlierLives(broker: BrokerHandle, name: string): Promise<void> {
+    try {
+      const { groups } = await broker.describeGroups({ groupIds: [groupId] })
+      const members = groups.flatMap((group) => group.members)
+      for (const earlier of members.filter((member) => member.clientId === name)) {
+        await broker.leaveGroup({ groupId, memberId: earlier.memberId })
+        logger.info({ groupId, memberId: earlier.memberId }, 'an earlier life has left the group')
+      }
+    } catch (error) {
+      logger.warn(
+        { groupId, reason: messageOf(error) },
+        'earlier lives stay until their session ends',
+      )
+    }
   }
 
   async function join(broker: BrokerHandle): Promise<JoinedGroup> {
@@ -196,7 +222,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     coordinator = undefined
     if (failures % failuresBeforeReconnect !== 0 || hasLeft()) return
     void client.close()
-    client = createClusterClient(options)
+    client = createClusterClient({ ...options, clientId })
   }
 
   async function leaveGroup(): Promise<void> {

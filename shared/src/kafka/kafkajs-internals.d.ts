@@ -198,6 +198,9 @@ declare module 'kafkajs/internals' {
     deleteRecords(options: {
       topics: { topic: string; partitions: { partition: number; offset: string }[] }[]
     }): Promise<unknown>
+    describeGroups(options: {
+      groupIds: string[]
+    }): Promise<{ groups: { members: { memberId: string; clientId: string }[] }[] }>
     deleteGroups(groupIds: string[]): Promise<unknown>
     leaveGroup(options: { groupId: string; memberId: string }): Promise<unknown>
     offsetCommit(options: {

@@ -107,6 +107,13 @@ const bursts: fc.Arbitrary<Burst[]> = fc.array(
   { maxLength: 60 },
 )
 
+function restore(memory: IdMemory, bucket: IdBucket, words: Int32Array, expected: number): void {
+  memory.beginRestore()
+  memory.expectRestored(expected)
+  memory.restore(bucket, new Uint8Array(words.buffer))
+  for (const _ of memory.endRestore());
+}
+
 /** Enough ids for segments to be cut again and again, and buckets for their numbers to need bits. */
 test('I5: knows what a map knows when there are many ids and many buckets', () => {
   fc.assert(
@@ -125,7 +132,7 @@ test('I5: knows what a map knows when there are many ids and many buckets', () =
           if (i % 2 === 0) memory.find(words, i * ID_WORDS)
           memory.insert(bucket, words, i * ID_WORDS)
         }
-        if (burst.restored) memory.restore(bucket, new Uint8Array(words.buffer))
+        if (burst.restored) restore(memory, bucket, words, burst.expected)
         memory.expire(burst.counter, burst.expired)
         for (const [id, { counter, end }] of model) {
           if (counter === burst.counter && end <= burst.expired) model.delete(id)

@@ -17,7 +17,6 @@ const RESTORED = new Int32Array(RESTORED_ROWS * ID_WORDS)
 const RESTORED_BYTES = new Uint8Array(RESTORED.buffer)
 /** One for the process: partitions take turns. */
 const FRESH_ARRAYS = new FreshArrays()
-const NO_LANES = new Int32Array(RESTORED_ROWS).fill(-1)
 
 /** The ids of one counter whose first copy's `at` lies in one epoch-aligned stretch of time. */
 export type IdBucket = {
@@ -62,6 +61,7 @@ export class IdMemory {
   /** The table has room for so many, until they are there or some are forgotten; 0 when not. */
   #expected = 0
   #freshBytes = 0
+  #isRestoring = false
 
   /** How many ids the table has; those that are cold are not among them. */
   get size(): number {
@@ -149,7 +149,9 @@ export class IdMemory {
 
   /** Remembers an id that `find` called NEW. Asserts the partition's bound. */
   insert(bucket: IdBucket, words: Int32Array, at: number): void {
-    this.#add(bucket, words, at)
+    this.#note(bucket, 1)
+    this.#table.insert(bucket.number, words, at)
+    if (this.#size === this.#expected) this.#endExpecting()
     const place = bucket.freshCount++ * ID_WORDS
     if (place === bucket.fresh.length) this.#growFresh(bucket)
     const { fresh } = bucket
@@ -170,25 +172,34 @@ export class IdMemory {
     this.#expected = count
   }
 
-  /** About so many ids are going to be restored, before anything else happens. */
-  beginRestore(count: number): void {
+  /** From here on ids are restored, until `endRestore` is through; none is found or inserted. */
+  beginRestore(): void {
+    this.#isRestoring = true
+    this.#table.beginRestore()
+  }
+
+  /** About so many ids are going to be restored: their memory is taken at once. */
+  expectRestored(count: number): void {
     this.#table.reserve(count)
   }
 
   /** Remembers ids, as takeFresh gave them, that commits have and that are not there. */
   restore(bucket: IdBucket, bytes: Uint8Array): void {
+    assert(this.#isRestoring, 'nobody would ever make these ids to be found')
     for (let from = 0; from < bytes.length; from += RESTORED.byteLength) {
       const part = bytes.subarray(from, from + RESTORED.byteLength)
       // Copied, because a typed array of words needs its bytes aligned.
       RESTORED_BYTES.set(part)
       const count = part.length / ID_WORDS / 4
-      this.#table.warm(RESTORED, NO_LANES, count)
-      for (let i = 0; i < count; i++) this.#add(bucket, RESTORED, i * ID_WORDS)
+      this.#note(bucket, count)
+      this.#table.restore(bucket.number, RESTORED, count)
     }
   }
 
-  endRestore(): void {
-    this.#table.endReserve()
+  /** Makes what was restored to be found, step by step: each takes some milliseconds. */
+  *endRestore(): Generator<void> {
+    yield* this.#table.endRestore()
+    this.#isRestoring = false
   }
 
   /** Forgets the buckets of a counter that end at or before `time`. */
@@ -237,13 +248,13 @@ export class IdMemory {
     this.#table.forEach((number, words) => visit(buckets.get(number)!, words))
   }
 
-  #add(bucket: IdBucket, words: Int32Array, at: number): void {
-    if (this.#size === IDS_PER_PARTITION_MAX) {
+  /** Counts ids that a bucket gets now. */
+  #note(bucket: IdBucket, count: number): void {
+    if (this.#size + count > IDS_PER_PARTITION_MAX) {
       throw new RangeError(`more than ${IDS_PER_PARTITION_MAX} ids in one partition's lateness`)
     }
-    this.#table.insert(bucket.number, words, at)
-    bucket.count++
-    if (++this.#size === this.#expected) this.#endExpecting()
+    bucket.count += count
+    this.#size += count
   }
 
   #endExpecting(): void {

@@ -18,5 +18,7 @@ export function addHashed(state: PartitionState, where: 'old' | 'new', count: nu
   const { bucketMs } = state.counters.list[0]!
   const end = where === 'old' ? CLOCK - 2 * bucketMs : CLOCK + bucketMs
   const { hashed } = state.ids
+  hashed.beginRestore()
   hashed.restore(hashed.bucket(0, end, 0), randomFillSync(new Uint8Array(count * ID_WORDS * 4)))
+  for (const _ of hashed.endRestore());
 }

@@ -49,6 +49,8 @@ export const EXTRA_BITS_MAX = 14
 /** Room for segments grows by a 32nd. */
 const SEGMENTS_STEP_MIN = 2
 const SEGMENTS_STEP_SHARE = 32
+/** Of so many the indexes are made at once: some milliseconds. */
+const SEGMENTS_PER_STEP = 256
 const NONE = -1
 
 /** Ids on their way to another segment, until it has pages for them. */
@@ -88,6 +90,8 @@ export class IdSegments {
   #moved = 0
   /** Pages that a segment's index has at least, because so many ids are coming. */
   #indexPagesMin = 1
+  /** False while ids come that nobody looks for: no page of an index is made for them. */
+  #areIndexed = true
   readonly #buckets: BucketNumbers
 
   constructor(buckets: BucketNumbers) {
@@ -143,9 +147,31 @@ export class IdSegments {
       const page = this.ids.alloc()
       this.#idPages[(base << ID_PAGES_SHIFT) + (count >>> PAGE_IDS_SHIFT)] = page
       this.records[base + TAIL] = page * PAGE_WORDS
-      const indexPages = Math.max(this.#indexPagesMin, indexPagesFor(count + PAGE_IDS))
-      if (indexPages > indexPagesOf(shape)) this.#reindex(base, indexPages)
+      const indexPages = this.#indexPagesOf(count + 1)
+      if (this.#areIndexed && indexPages > indexPagesOf(shape)) this.#reindex(base, indexPages)
     }
+  }
+
+  /** Ids that are appended from here on are not in any index. */
+  holdIndexes(): void {
+    this.#areIndexed = false
+  }
+
+  /** Makes all indexes anew, so many segments a step. */
+  *makeIndexes(): Generator<void> {
+    this.#areIndexed = true
+    for (let segment = 0; segment < this.#segments; segment++) {
+      const base = segment * RECORD_WORDS
+      const count = this.records[base + COUNT]!
+      if (count > 0) this.#reindex(base, this.#indexPagesOf(count))
+      if (segment % SEGMENTS_PER_STEP === SEGMENTS_PER_STEP - 1) yield
+    }
+  }
+
+  /** How many pages an index has for so many ids: enough for all that fit in their pages. */
+  #indexPagesOf(count: number): number {
+    const room = Math.ceil(count / PAGE_IDS) * PAGE_IDS
+    return Math.max(this.#indexPagesMin, indexPagesFor(room))
   }
 
   /** Makes a segment's index anew, of so many pages. */

@@ -202,6 +202,35 @@ export class IdTable {
   /** Adds an id that is not there; quickest behind the `find` that said so. */
   insert(bucket: number, words: Int32Array, at: number): void {
     if (this.#buckets.areDead && ++this.#inserts % INSERTS_PER_SWEEP === 0) this.#sweepNext()
+    const base = this.#append(bucket, words, at)
+    const { records, indexes } = this.#segments
+    const [h0, h1] = [words[at]!, words[at + 1]!]
+    const isFound = this.#freeSlot !== NONE && this.#freeFor0 === h0 && this.#freeFor1 === h1
+    const slot = isFound ? this.#freeSlot : this.#freeSlotOf(base, h1)
+    indexes.slotsOf(slot)[indexes.slotPlaceOf(slot)] = slotOf(records[base + COUNT]! - 1, h1)
+    this.#freeSlot = NONE
+  }
+
+  /** From here on ids are restored, and none is found or inserted. */
+  beginRestore(): void {
+    this.#freeSlot = NONE
+    this.#segments.holdIndexes()
+  }
+
+  /** Adds the first `count` ids, none of which is there. */
+  restore(bucket: number, words: Int32Array, count: number): void {
+    const end = count * ID_WORDS
+    for (let at = 0; at < end; at += ID_WORDS) this.#append(bucket, words, at)
+  }
+
+  /** Makes them to be found, some hundred thousand ids a step. */
+  *endRestore(): Generator<void> {
+    yield* this.#segments.makeIndexes()
+    this.#segments.endReserve()
+  }
+
+  /** Puts an id to the others of its segment; gives where that one's record is. */
+  #append(bucket: number, words: Int32Array, at: number): number {
     const segments = this.#segments
     const h0 = words[at]!
     let segment = segments.directory[h0 >>> segments.shift]!
@@ -210,24 +239,20 @@ export class IdTable {
       this.#freeSlot = NONE
       segment = segments.directory[h0 >>> segments.shift]!
     }
-    const { records, ids, indexes } = segments
+    const { records, ids } = segments
     const base = segment * RECORD_WORDS
     const count = records[base + COUNT]!
     const shape = records[base + SHAPE]!
     const tail = records[base + TAIL]!
     const slab = ids.slabOf(tail)
     const place = ids.placeOf(tail)
-    const h1 = words[at + 1]!
     slab[place] = word0Of(h0, shape, bucket)
-    slab[place + 1] = h1
+    slab[place + 1] = words[at + 1]!
     slab[place + 2] = word2Of(words[at + 2]!, shape, bucket)
     slab[place + 3] = words[at + 3]!
     records[base + COUNT] = count + 1
     records[base + TAIL] = (count + 1) % PAGE_IDS === 0 ? NO_TAIL : tail + ID_WORDS
-    const isFound = this.#freeSlot !== NONE && this.#freeFor0 === h0 && this.#freeFor1 === h1
-    const slot = isFound ? this.#freeSlot : this.#freeSlotOf(base, h1)
-    indexes.slotsOf(slot)[indexes.slotPlaceOf(slot)] = slotOf(count, h1)
-    this.#freeSlot = NONE
+    return base
   }
 
   /** The first empty slot from an id's home on. */

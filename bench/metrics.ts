@@ -1,8 +1,6 @@
-import type { ServiceHandle } from './stack.ts'
-
 /** One number of a service's /metrics, all of its labels added up; 0 when it is not there. */
-export async function metricOf({ url }: Pick<ServiceHandle, 'url'>, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text()
+export async function metricOf(service: { url: string }, name: string): Promise<number> {
+  const text = await (await fetch(`${service.url}/metrics`)).text()
   return text
     .split('\n')
     .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
