@@ -100,6 +100,8 @@ async function read(
 ): Promise<Omit<Reading, 'allocatedPerEvent'>> {
   const ids = await metricOf(aggregator, 'countersink_ids_count')
   const idBytes = await metricOf(aggregator, 'countersink_ids_bytes')
+  if (ids === 0 || idBytes === 0)
+    throw new Error('nothing is remembered, or the metrics have other names')
   const memory = await inspector.memory()
   const otherBytes = memory.heapUsed + memory.arrayBuffers - idBytes
   return { events, ids, bytesPerId: idBytes / ids, otherBytes, ...memory }

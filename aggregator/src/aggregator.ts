@@ -155,7 +155,7 @@ export async function createAggregator(
     heartbeatIntervalMs: Math.max(250, Math.floor(config.sessionTimeoutMs / 4)),
     rebalanceTimeoutMs: config.rebalanceTimeoutMs,
     // We listen there before we join, so nobody else lives who did; 0 is any port that is free.
-    soleName: config.port === 0 ? undefined : `${hostname()}/${config.host}:${config.port}`,
+    soleName: config.port === 0 ? undefined : soleName(config),
     maxBytesPerPartition: config.fetchBytesPerPartition,
     maxWaitMs: FETCH_WAIT_MS_MAX,
     fetchPaceMs: Math.min(FETCH_PACE_MS_MAX, config.commitIntervalMs),
@@ -218,4 +218,8 @@ export async function createAggregator(
       await stopping
     },
   }
+}
+
+function soleName({ host, port }: Config): string {
+  return `countersink-aggregator-${hostname()}/${host}:${port}`
 }

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { CountersinkError, messageOf } from '@countersink/shared/errors'
 import { createLogger } from '@countersink/shared/log'
 import { migrateWhenThere } from '@countersink/shared/postgres/migrate'
@@ -11,6 +12,8 @@ await migrateWhenThere(config.databaseUrl, logger)
 const aggregator = await createAggregator(config, logger, (error) => void end(error)).catch(fail)
 const { port } = await aggregator.start()
 logger.info({ port, topic: config.topic, node: process.version }, 'aggregator started')
+// With NODE_COMPILE_CACHE, now: who is killed keeps nothing, and has to be back soonest.
+flushCompileCache()
 
 let ending = false
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(undefined))

@@ -75,7 +75,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
   let memberId = ''
   let generation = -1
   let rejoinWanted = false
-  let isFirstJoin = true
+  let hasJoined = false
   let lastContactAt = performance.now()
   let running: Promise<void> | undefined
   let leaving: Promise<void> | undefined
@@ -102,11 +102,9 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     rejoinWanted = false
     await client.connect([topic])
     coordinator = await client.coordinator(groupId)
-    if (isFirstJoin && soleName !== undefined) await dismissEarlierLives(coordinator, soleName)
-    isFirstJoin = false
-    if (hasLeft()) return
     const joined = await join(coordinator)
     if (hasLeft()) return
+    hasJoined = true
     memberId = joined.memberId
     generation = joined.generationId
     const groupAssignment = joined.leaderId === memberId ? await assign(joined) : []
@@ -124,20 +122,22 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     options.onAssignment(partitions)
   }
 
-  /** Without it they only stay for as long as their session, so a failure is no trouble. */
+  /**
+   * Before our first join only: who was sent away by mistake joins again and does not do the same.
+   * When it fails, earlier lives stay until their session is over.
+   */
   async function dismissEarlierLives(broker: BrokerHandle, name: string): Promise<void> {
     try {
       const { groups } = await broker.describeGroups({ groupIds: [groupId] })
       const members = groups.flatMap((group) => group.members)
-      for (const earlier of members.filter((member) => member.clientId === name)) {
+      for (const earlier of members.filter(({ clientId: of }) => of === name)) {
+        if (hasLeft()) return
+        if (earlier.memberId === memberId) continue
         await broker.leaveGroup({ groupId, memberId: earlier.memberId })
         logger.info({ groupId, memberId: earlier.memberId }, 'an earlier life has left the group')
       }
     } catch (error) {
-      logger.warn(
-        { groupId, reason: messageOf(error) },
-        'earlier lives stay until their session ends',
-      )
+      logger.warn({ groupId, reason: messageOf(error) }, 'an earlier life may still be a member')
     }
   }
 
@@ -159,6 +159,8 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
       if (!isMemberIdRequired(error)) throw error
       // Kept at once, so that leave() can name us even while the join below is waiting.
       memberId = error.memberId
+      // While the group waits for us, since it has named us, no rebalance ends without us.
+      if (!hasJoined && soleName !== undefined) await dismissEarlierLives(broker, soleName)
       // Who has left meanwhile would wait for the others' rebalance, on a connection made anew.
       if (hasLeft()) throw error
       return (await send()) as JoinedGroup

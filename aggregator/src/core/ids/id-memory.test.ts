@@ -221,6 +221,38 @@ test('I12: what expired makes room for what comes: memory stays flat under a mov
   }
 })
 
+/** A sixtieth of them is forgotten at once, and is there a little longer. */
+test('I12: an id takes at most 20.5 bytes while as many expire as come', () => {
+  const memory = new IdMemory()
+  let most = 0
+  for (let n = 0; n < 600_000; n++) {
+    const end = 1 + Math.floor(n / 2000)
+    if (n % 2000 === 0) memory.expire(0, end - 60)
+    memory.insert(memory.bucket(0, end, 0), hashed(n), 0)
+    if (n % 64 === 0) takeAll(memory)
+    if (n >= 12_000 && n % 64 === 0) most = Math.max(most, memory.byteLength / memory.size)
+  }
+  expect(memory.size).toBe(120_000)
+  expect(most).toBeLessThanOrEqual(20.5)
+})
+
+test('I12: what is forgotten while ids are restored makes room for those to come', () => {
+  const memory = new IdMemory()
+  const words = (from: number, until: number): Uint8Array => {
+    const all = Array.from({ length: until - from }, (_, i) => [...hashed(from + i)])
+    return new Uint8Array(new Int32Array(all.flat()).buffer)
+  }
+  memory.beginRestore()
+  memory.restore(memory.bucket(0, 1, 0), words(0, 90_000))
+  memory.expire(0, 1)
+  memory.restore(memory.bucket(0, 2, 0), words(90_000, 120_000))
+  for (const _ of memory.endRestore());
+  expect(memory.byteLength).toBeLessThan(20 * 90_000)
+  for (let n = 0; n < 120_000; n += 7) {
+    expect(memory.find(hashed(n), 0)).toBe(n < 90_000 ? NEW : SAME)
+  }
+})
+
 test('a bucket gives what is new since it was last asked, in the order of insertion', () => {
   const memory = new IdMemory()
   const [one, other] = [memory.bucket(3, 10, 0), memory.bucket(3, 20, 0)]

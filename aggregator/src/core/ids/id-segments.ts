@@ -53,6 +53,8 @@ const SEGMENTS_STEP_SHARE = 32
 const SEGMENTS_PER_STEP = 256
 const NONE = -1
 
+/** The numbers of the dead ids of the segment that is being swept. */
+const HOLES = new Int32Array(SEGMENT_IDS_MAX)
 /** Ids on their way to another segment, until it has pages for them. */
 const MOVED = new Int32Array(SEGMENT_IDS_MAX * ID_WORDS)
 /** What loads made for the cache's sake gave, so that they are not optimised away. */
@@ -138,7 +140,7 @@ export class IdSegments {
     const base = segment * RECORD_WORDS
     const shape = this.records[base + SHAPE]!
     const count = this.records[base + COUNT]!
-    if (this.#buckets.areDead && this.sweep(segment)) return
+    if (count === SEGMENT_IDS_MAX && this.#buckets.areDead && this.sweep(segment)) return
     if (!isNumbered(shape, bucket) && extraOf(shape) < EXTRA_BITS_MAX) {
       this.#repack(base, NONE, extraOf(shape) + 1)
     } else if (!isNumbered(shape, bucket) || count === SEGMENT_IDS_MAX) {
@@ -162,14 +164,14 @@ export class IdSegments {
     this.#areIndexed = true
     for (let segment = 0; segment < this.#segments; segment++) {
       const base = segment * RECORD_WORDS
-      const count = this.records[base + COUNT]!
-      if (count > 0) this.#reindex(base, this.#indexPagesOf(count))
+      this.#reindex(base, this.#indexPagesOf(this.records[base + COUNT]!))
       if (segment % SEGMENTS_PER_STEP === SEGMENTS_PER_STEP - 1) yield
     }
   }
 
   /** How many pages an index has for so many ids: enough for all that fit in their pages. */
   #indexPagesOf(count: number): number {
+    if (count === 0) return 0
     const room = Math.ceil(count / PAGE_IDS) * PAGE_IDS
     return Math.max(this.#indexPagesMin, indexPagesFor(room))
   }
@@ -369,12 +371,53 @@ export class IdSegments {
     SEEN[0] = seen
   }
 
-  /** Takes the ids of dead buckets out of a segment; false when there are none. */
+  /**
+   * Takes the ids of dead buckets out of a segment and moves others from its end into their places;
+   * false when there are none.
+   */
   sweep(segment: number): boolean {
     const base = segment * RECORD_WORDS
-    if (this.#countLive(base, 0) === this.records[base + COUNT]) return false
-    this.#repack(base, NONE, extraOf(this.records[base + SHAPE]!))
+    const count = this.records[base + COUNT]!
+    let holes = this.#findDead(base, count)
+    if (holes === 0) return false
+    let live = count
+    while (holes > 0) {
+      const hole = HOLES[--holes]!
+      if (hole !== --live) this.#moveId(base, live, hole)
+    }
+    this.#freeIdPages(base, live, count)
+    this.#setCount(base, live)
+    // A page of the index goes when two pages of ids could come back first.
+    const enough = this.#indexPagesOf(live + 2 * PAGE_IDS)
+    const indexPages = Math.min(indexPagesOf(this.records[base + SHAPE]!), enough)
+    if (this.#areIndexed) this.#reindex(base, indexPages)
     return true
+  }
+
+  /** Puts the numbers of a segment's dead ids into HOLES, ascending; gives how many there are. */
+  #findDead(base: number, count: number): number {
+    const shape = this.records[base + SHAPE]!
+    const { dead } = this.#buckets
+    let holes = 0
+    this.#touch(base, count)
+    for (let number = 0; number < count;) {
+      const start = this.placeOf(base, number)
+      const slab = this.ids.slabOf(start)
+      const end = Math.min(number + PAGE_IDS, count)
+      for (let place = this.ids.placeOf(start); number < end; number++, place += ID_WORDS) {
+        if (dead[bucketOf(slab[place]!, slab[place + 2]!, shape)] === 1) HOLES[holes++] = number
+      }
+    }
+    return holes
+  }
+
+  #moveId(base: number, from: number, to: number): void {
+    const [source, target] = [this.placeOf(base, from), this.placeOf(base, to)]
+    const slab = this.ids.slabOf(source)
+    const place = this.ids.placeOf(source)
+    const [word0, h1] = [slab[place]!, slab[place + 1]!]
+    const [word2, payload] = [slab[place + 2]!, slab[place + 3]!]
+    putId(this.ids.slabOf(target), this.ids.placeOf(target), word0, h1, word2, payload)
   }
 
   /** Every id that lives, with the number of its bucket and all bits of its hash that are certain. */

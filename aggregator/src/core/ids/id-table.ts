@@ -38,8 +38,11 @@ const BOTH_TAGS = 0x00ff_00ff
 const BOTH_LOWEST = 0x0001_0001
 const BOTH_BORROWS = 0x0100_0100
 const BOTH_HIGHEST = 0x8000_8000
-/** One segment is looked through for ids to forget with every so many inserted. */
-const INSERTS_PER_SWEEP = 16
+/**
+ * One segment is looked through for ids to forget with every so many inserted. That costs the same
+ * for one as for many, and as long as they wait for it they take memory.
+ */
+const INSERTS_PER_SWEEP = 40
 /** So many places are computed before they are touched: a short loop has more loads under way. */
 const WARM_ROWS = 256
 const NONE = -1
@@ -51,8 +54,8 @@ const HOMES = new Int32Array(WARM_ROWS)
 /**
  * A set of ids of 96 bits of hash and 32 of payload, each in a bucket of ids that are forgotten
  * together: at once for whoever asks, while the memory is taken back segment by segment by the inserts
- * that follow. Nothing but `reserve` ever takes longer than some tens of microseconds, however many
- * ids there are.
+ * that follow. Nothing but `reserve` and a step of `endRestore` ever takes longer than some tens of
+ * microseconds, however many ids there are.
  */
 export class IdTable {
   readonly #buckets = new BucketNumbers()
@@ -201,7 +204,6 @@ export class IdTable {
 
   /** Adds an id that is not there; quickest behind the `find` that said so. */
   insert(bucket: number, words: Int32Array, at: number): void {
-    if (this.#buckets.areDead && ++this.#inserts % INSERTS_PER_SWEEP === 0) this.#sweepNext()
     const base = this.#append(bucket, words, at)
     const { records, indexes } = this.#segments
     const [h0, h1] = [words[at]!, words[at + 1]!]
@@ -231,6 +233,7 @@ export class IdTable {
 
   /** Puts an id to the others of its segment; gives where that one's record is. */
   #append(bucket: number, words: Int32Array, at: number): number {
+    if (this.#buckets.areDead && ++this.#inserts % INSERTS_PER_SWEEP === 0) this.#sweepNext()
     const segments = this.#segments
     const h0 = words[at]!
     let segment = segments.directory[h0 >>> segments.shift]!
