@@ -130,7 +130,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     try {
       const { groups } = await broker.describeGroups({ groupIds: [groupId] })
       const members = groups.flatMap((group) => group.members)
-      for (const earlier of members.filter(({ clientId: of }) => of === name)) {
+      for (const earlier of members.filter((member) => member.clientId === name)) {
         if (hasLeft()) return
         if (earlier.memberId === memberId) continue
         await broker.leaveGroup({ groupId, memberId: earlier.memberId })
