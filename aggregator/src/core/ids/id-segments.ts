@@ -73,7 +73,7 @@ type RepackPlan = {
 
 /**
  * Ids by the first bits of their hash, in segments of at most 992 (extendible hashing). A segment is
- * a list of pages of ids in order of insertion, and an index into them by linear probing, whose slots
+ * a list of pages of ids in no order, and an index into them by linear probing, whose slots
  * have 16 bits because a segment is small: 16 bytes an id, and 2.3 to 3.1 of index. Whatever has to be
  * made anew is never more than one segment, which takes some tens of microseconds.
  */
