@@ -5,6 +5,7 @@ import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { backoffMs } from './backoff.ts'
 import { createClusterClient, type ClusterClient } from './cluster-client.ts'
+import { dismissEarlierLives } from './earlier-lives.ts'
 import { kafkaErrorType } from './kafka-error.ts'
 import {
   decodeAssignment,
@@ -123,25 +124,20 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
   }
 
   /**
-   * Before our first join only: who was sent away by mistake joins again and does not do the same.
-   * When it fails, earlier lives stay until their session is over.
+   * Asks for membership, and before the first sends earlier lives away meanwhile: a group that has
+   * nobody left would wait for others before it begins. Not again when we come back: who was sent
+   * away by mistake must not do the same.
    */
-  async function dismissEarlierLives(broker: BrokerHandle, name: string): Promise<void> {
-    try {
-      const { groups } = await broker.describeGroups({ groupIds: [groupId] })
-      const members = groups.flatMap((group) => group.members)
-      for (const earlier of members.filter((member) => member.clientId === name)) {
-        if (hasLeft()) return
-        if (earlier.memberId === memberId) continue
-        await broker.leaveGroup({ groupId, memberId: earlier.memberId })
-        logger.info({ groupId, memberId: earlier.memberId }, 'an earlier life has left the group')
-      }
-    } catch (error) {
-      logger.warn({ groupId, reason: messageOf(error) }, 'an earlier life may still be a member')
-    }
+  async function join(broker: BrokerHandle): Promise<JoinedGroup> {
+    const joining = requestJoin(broker)
+    if (hasJoined || soleName === undefined) return await joining
+    const isEarlier = (id: string): boolean => id !== memberId && !hasLeft()
+    const dismissal = dismissEarlierLives({ ...options, clientId: soleName }, isEarlier)
+    const [joined] = await Promise.all([joining, dismissal])
+    return joined
   }
 
-  async function join(broker: BrokerHandle): Promise<JoinedGroup> {
+  async function requestJoin(broker: BrokerHandle): Promise<JoinedGroup> {
     const metadata = encodeSubscription(topic, generation, options.owned())
     const createRequest = joinGroup.protocol({ version: joinGroupVersion })
     const request = {
@@ -159,8 +155,6 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
       if (!isMemberIdRequired(error)) throw error
       // Kept at once, so that leave() can name us even while the join below is waiting.
       memberId = error.memberId
-      // While the group waits for us, since it has named us, no rebalance ends without us.
-      if (!hasJoined && soleName !== undefined) await dismissEarlierLives(broker, soleName)
       // Who has left meanwhile would wait for the others' rebalance, on a connection made anew.
       if (hasLeft()) throw error
       return (await send()) as JoinedGroup

@@ -140,7 +140,10 @@ export class IdSegments {
     const base = segment * RECORD_WORDS
     const shape = this.records[base + SHAPE]!
     const count = this.records[base + COUNT]!
-    if (count === SEGMENT_IDS_MAX && this.#buckets.areDead && this.sweep(segment)) return
+    if (count === SEGMENT_IDS_MAX && this.#buckets.areDead && this.sweep(segment)) {
+      // With less room than a page it would soon be here again.
+      if (this.records[base + COUNT]! <= SEGMENT_IDS_MAX - PAGE_IDS) return
+    }
     if (!isNumbered(shape, bucket) && extraOf(shape) < EXTRA_BITS_MAX) {
       this.#repack(base, NONE, extraOf(shape) + 1)
     } else if (!isNumbered(shape, bucket) || count === SEGMENT_IDS_MAX) {
