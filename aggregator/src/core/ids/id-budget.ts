@@ -1,7 +1,7 @@
 import type { IdBucket, IdMemory } from './id-memory.ts'
 import type { PartitionState } from '../partition-state.ts'
 
-/** Of an id in memory, index and growth included (tests of the table hold it; 2 % more while many expire). */
+/** Of an id in memory, index and growth included (tests of the table hold it; 5 % more while many expire). */
 const HOT_ID_BYTES = 20
 /** Of an id whose bucket is in Postgres, at most. */
 const COLD_ID_BYTES = 2
