@@ -5,6 +5,7 @@ import { createProducer, type EventInput, type Producer } from '@countersink/pro
 import { createLogger } from '@countersink/shared/log'
 import { followFetches, type FetchTimes } from './fetch-times.ts'
 import { COUNTER, createRandom, keyName, LOADS, UNIT } from './loads.ts'
+import { metricOf } from './metrics.ts'
 import { quantile } from './results.ts'
 import type { BenchServers } from './servers.ts'
 import { type Service, startAggregator, startQueryApi } from './services.ts'
@@ -41,7 +42,10 @@ type Probe = { visible: number; acknowledged: number; fetched: number }
 export type FreshnessRun = Record<
   'visible' | 'acknowledged' | 'fetched',
   { p50: number; p99: number; max: number }
->
+> & { commits: Commits }
+
+/** How many the aggregator made meanwhile, from sealing to confirmation. */
+type Commits = { count: number; over50ms: number }
 
 export type Freshness = {
   encoding: Encoding
@@ -62,10 +66,12 @@ export async function measureFreshness(options: FreshnessOptions): Promise<Fresh
   const service = { brokers: servers.brokers, databaseUrl, topic, dir, contractsYaml: '' }
   const services: Service[] = []
   try {
-    services.push(await startAggregator(service))
+    const aggregator = await startAggregator(service)
+    services.push(aggregator)
     const api = await startQueryApi(service)
     services.push(api)
-    const way = { brokers: servers.brokers.split(','), topic, encoding, api: api.url }
+    const brokers = servers.brokers.split(',')
+    const way = { brokers, topic, encoding, aggregator, api: api.url }
     const fullSpeed = options.rate === 'half' ? await measureFullSpeed(way) : undefined
     if (fullSpeed !== undefined) options.onRun(`full speed ${Math.round(fullSpeed)} events/s`)
     const ratePerSecond = options.rate === 'half' ? (fullSpeed ?? 0) / 2 : options.rate
@@ -82,7 +88,13 @@ export async function measureFreshness(options: FreshnessOptions): Promise<Fresh
   }
 }
 
-type Way = { brokers: string[]; topic: string; encoding: Encoding; api: string }
+type Way = {
+  brokers: string[]
+  topic: string
+  encoding: Encoding
+  aggregator: Service
+  api: string
+}
 
 async function startProducer(way: Way): Promise<Producer> {
   const producer = createProducer({
@@ -99,8 +111,14 @@ async function measure(way: Way, rate: number, seconds: number): Promise<Freshne
   const producer = await startProducer(way)
   const fetches = await followFetches(way.brokers, way.topic)
   try {
+    const before = await commitsOf(way.aggregator)
     const probes = await sendOpenLoop(producer, way.api, fetches, { rate, seconds })
+    const after = await commitsOf(way.aggregator)
     return {
+      commits: {
+        count: after.count - before.count,
+        over50ms: after.over50ms - before.over50ms,
+      },
       visible: summary(probes.map((probe) => probe.visible)),
       acknowledged: summary(probes.map((probe) => probe.acknowledged)),
       fetched: summary(probes.map((probe) => probe.fetched)),
@@ -110,6 +128,13 @@ async function measure(way: Way, rate: number, seconds: number): Promise<Freshne
     await producer.stop()
     await sleep(SETTLE_MS)
   }
+}
+
+async function commitsOf(aggregator: Service): Promise<Commits> {
+  const name = 'countersink_commit_seconds'
+  const count = await metricOf(aggregator, `${name}_count`)
+  const within = await metricOf(aggregator, `${name}_bucket`, 'le="0.05"')
+  return { count, over50ms: count - within }
 }
 
 /** Events a second when the next ones are sent as soon as the SDK takes them, until all are visible. */
@@ -216,9 +241,11 @@ function summary(times: readonly number[]): { p50: number; p99: number; max: num
 }
 
 function describe(run: FreshnessRun): string {
-  const words = (name: keyof FreshnessRun): string => {
+  const words = (name: 'visible' | 'acknowledged' | 'fetched'): string => {
     const { p50, p99, max } = run[name]
     return `${name} p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`
   }
-  return `${words('visible')}; ${words('fetched')}; ${words('acknowledged')}`
+  const { count, over50ms } = run.commits
+  const commits = `${count} commits, ${over50ms} of more than 50 ms`
+  return `${words('visible')}; ${words('fetched')}; ${words('acknowledged')}; ${commits}`
 }

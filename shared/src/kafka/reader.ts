@@ -25,6 +25,8 @@ const metadataPauseMs = 100
 /** While a partition has no room, others are asked with short waits, so that it gets its turn. */
 const shortWaitMsMin = 5
 const shortWaitMsMax = 50
+/** Who has no room soon has: while nothing is known to be elsewhere it is waited for, so long. */
+const roomWaitMs = 10
 const failuresBeforeReconnect = 3
 /** Nothing to fetch: look again after this even if nobody wakes the loop. */
 const idleCheckMs = 1_000
@@ -79,7 +81,13 @@ type Target = {
   readonly first: boolean
 }
 
-type Plan = { readonly targets: Target[]; readonly someAreFull: boolean; readonly waitMs: number }
+type Plan = {
+  readonly targets: Target[]
+  readonly someAreFull: boolean
+  /** Of all targets nothing more was there when they were last fetched. */
+  readonly allAtEnd: boolean
+  readonly waitMs: number
+}
 
 export function createReader(options: ReaderOptions): Reader {
   const { topic, logger, fetchPaceMs = 0 } = options
@@ -151,12 +159,23 @@ export function createReader(options: ReaderOptions): Reader {
   async function fetchLoop(nodeId: number, wake: Signal): Promise<void> {
     let failures = 0
     let shortWaitMs = shortWaitMsMin
+    let fullSinceMs: number | undefined
     while (!isStopped()) {
-      const { targets, someAreFull, waitMs } = planFetch(nodeId)
+      const { targets, someAreFull, allAtEnd, waitMs } = planFetch(nodeId)
       if (targets.length === 0) {
         await wake.wait(waitMs)
         continue
       }
+      // A request that waits for new records would keep the one with room from being asked for.
+      if (someAreFull && allAtEnd) {
+        fullSinceMs ??= performance.now()
+        const leftMs = fullSinceMs + roomWaitMs - performance.now()
+        if (leftMs > 0) {
+          await wake.wait(leftMs)
+          continue
+        }
+      }
+      fullSinceMs = undefined
       const begunMs = performance.now()
       const maxWaitMs = someAreFull ? Math.min(shortWaitMs, options.maxWaitMs) : options.maxWaitMs
       try {
@@ -167,7 +186,7 @@ export function createReader(options: ReaderOptions): Reader {
         const gained = await accept(response, targets)
         const isStuck = someAreFull && !gained
         shortWaitMs = isStuck ? Math.min(2 * shortWaitMs, shortWaitMsMax) : shortWaitMsMin
-        const paceMs = isAtEnd(nodeId) ? fetchPaceMs : 0
+        const paceMs = wanted(nodeId).every(isAtEnd) ? fetchPaceMs : 0
         const restMs = Math.max(paceMs - (performance.now() - begunMs), response.throttleMs)
         if (restMs > 0) await pauseFor(restMs)
       } catch (error) {
@@ -196,18 +215,14 @@ export function createReader(options: ReaderOptions): Reader {
         targets.push({ state, partition, offset, topicId: state.topicId, epoch, first: false })
       }
     }
-    return { targets: inTurn(targets), someAreFull, waitMs }
+    const allAtEnd = targets.every(({ state }) => isAtEnd(state))
+    return { targets: inTurn(targets), someAreFull, allAtEnd, waitMs }
   }
 
   /** The partitions that the broker leads and that are to be read on. */
   function wanted(nodeId: number): (PartitionState & { position: number })[] {
     const readable = [...options.states()].filter(wantsData)
     return readable.filter(({ partition }) => leaders.get(partition) === nodeId)
-  }
-
-  /** Nothing more was there in any partition of the broker when it was last fetched. */
-  function isAtEnd(nodeId: number): boolean {
-    return wanted(nodeId).every((state) => state.position >= state.seenLastStableOffset)
   }
 
   /** Who stands first gets the most of a full response, so it is another one each time. */
@@ -358,4 +373,9 @@ export function createReader(options: ReaderOptions): Reader {
       await Promise.all([metadataDone, ...[...loops.values()].map(({ done }) => done)])
     },
   }
+}
+
+/** Nothing more was there when it was last fetched. */
+function isAtEnd({ position, seenLastStableOffset }: PartitionState): boolean {
+  return position !== undefined && position >= seenLastStableOffset
 }
