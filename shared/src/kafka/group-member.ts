@@ -68,9 +68,9 @@ type State = 'idle' | 'joining' | 'stable' | 'left'
 
 export function createGroupMember(options: GroupMemberOptions): GroupMember {
   const { groupId, topic, logger, soleName } = options
-  const clientId = soleName ?? options.clientId
+  const identity = { ...options, clientId: soleName ?? options.clientId }
   const wake = createSignal()
-  let client: ClusterClient = createClusterClient({ ...options, clientId })
+  let client: ClusterClient = createClusterClient(identity)
   let coordinator: BrokerHandle | undefined
   let state: State = 'idle'
   let memberId = ''
@@ -103,6 +103,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     rejoinWanted = false
     await client.connect([topic])
     coordinator = await client.coordinator(groupId)
+    if (hasLeft()) return
     const joined = await join(coordinator)
     if (hasLeft()) return
     hasJoined = true
@@ -132,7 +133,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     const joining = requestJoin(broker)
     if (hasJoined || soleName === undefined) return await joining
     const isEarlier = (id: string): boolean => id !== memberId && !hasLeft()
-    const dismissal = dismissEarlierLives({ ...options, clientId: soleName }, isEarlier)
+    const dismissal = dismissEarlierLives(identity, isEarlier)
     const [joined] = await Promise.all([joining, dismissal])
     return joined
   }
@@ -218,7 +219,7 @@ export function createGroupMember(options: GroupMemberOptions): GroupMember {
     coordinator = undefined
     if (failures % failuresBeforeReconnect !== 0 || hasLeft()) return
     void client.close()
-    client = createClusterClient({ ...options, clientId })
+    client = createClusterClient(identity)
   }
 
   async function leaveGroup(): Promise<void> {
